@@ -1,0 +1,188 @@
+# closerace.  GNU make.
+#
+#   make run         install what is missing, build, run the examples
+#   make test        install what is missing, run every check
+#   make             build only: build/closerace, -proxy, -backend, core.so
+#   make lint        clang-format, luacheck          make layers   who may include what
+#   make bench       measure                         make test-bare  the two above in a bare Debian
+#   make install     DESTDIR= PREFIX=/usr/local      make clean
+#
+#   SAN=address,undefined   a build of its own beside the plain one
+#   V=1                     show the commands
+#   CC CFLAGS LDFLAGS       as usual
+
+.DEFAULT_GOAL := all
+
+PREFIX      ?= /usr/local
+DESTDIR     ?=
+CFLAGS      ?= -O2 -g
+PKG_CONFIG  ?= pkg-config
+INSTALL     ?= install
+LUA         := lua5.4
+LUA_DIR     := $(PREFIX)/share/lua/5.4
+LUA_CDIR    := $(PREFIX)/lib/lua/5.4
+VERSION     := 0.1.0
+
+comma := ,
+B     := build$(if $(SAN),/$(subst $(comma),-,$(SAN)))
+O     := $(B)/obj
+Q     := $(if $(V),,@)
+
+# ---------------------------------------------------------------- set-up ----
+# Debian's packages; asked for once, and only those that are absent.
+
+RUN_PACKAGES  := gcc libc6-dev pkg-config libevent-dev libmicrohttpd-dev \
+                 liblua5.4-dev lua5.4 node-llhttp
+TEST_PACKAGES := $(RUN_PACKAGES) lua-busted lua-check clang clang-format-14 libasan8 \
+                 libubsan1 valgrind curl haproxy
+BARE_PACKAGES := debootstrap
+
+absent  = $(strip $(foreach p,$(1),$(if $(filter install,\
+            $(shell dpkg-query -W -f '$${db:Status-Want}' $(p) 2>/dev/null)),,$(p))))
+as_root = $(if $(filter 0,$(shell id -u)),,sudo )
+define install_packages
+	$(if $(call absent,$(1)),@echo "installing: $(call absent,$(1))" && \
+	  $(as_root)apt-get -qq update && \
+	  DEBIAN_FRONTEND=noninteractive $(as_root)apt-get -qq install -y --no-install-recommends \
+	    $(call absent,$(1)) >/dev/null)
+endef
+
+setup-run:
+	$(call install_packages,$(RUN_PACKAGES))
+
+setup-test:
+	$(call install_packages,$(TEST_PACKAGES))
+
+setup-bare:
+	$(call install_packages,$(BARE_PACKAGES))
+
+# --------------------------------------------------------------- compiler ---
+# One line a component: what it is built against, and nothing more.
+
+proxy_PKGS   := libevent_core
+backend_PKGS := libevent_core libmicrohttpd
+harness_PKGS := libevent_core
+lua_PKGS     := $(LUA)
+
+LLHTTP      := /usr/share/llhttp
+LLHTTP_INC  := -isystem /usr/share/include/llhttp -DLLHTTP_STRICT_MODE=1
+proxy_INC   := $(LLHTTP_INC)
+backend_INC := $(LLHTTP_INC)
+
+WARN     := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
+            -Wmissing-prototypes -Wwrite-strings -Wvla -Wno-unused-parameter
+sanitize := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+pkg       = $(shell $(PKG_CONFIG) $(1) $(2))
+# $(call cflags,component)
+cflags    = -std=c11 -D_GNU_SOURCE -DCLOSERACE_VERSION='"$(VERSION)"' -I. -fPIC \
+            -fvisibility=hidden $(WARN) $(sanitize) \
+            $($(1)_INC) $(call pkg,--cflags,$($(1)_PKGS)) $(CFLAGS)
+
+srcs      = $(filter-out %/main.c,$(wildcard $(1)/*.c))
+objs      = $(patsubst %.c,$(O)/%.o,$(srcs))
+
+define component
+$(1)_CFLAGS = $$(eval $(1)_CFLAGS := $$$$(call cflags,$(1)))$$($(1)_CFLAGS)
+$(O)/$(1)/%.o: $(1)/%.c Makefile
+	@echo "  CC    $$@"
+	@mkdir -p $$(@D)
+	$(Q)$$(CC) $$(CPPFLAGS) $$($(1)_CFLAGS) -MMD -MP -c -o $$@ $$<
+$(O)/$(1).a: $(call objs,$(1))
+	@echo "  AR    $$@"
+	$(Q)rm -f $$@ && $$(AR) rcs $$@ $$^
+endef
+$(foreach c,proxy backend harness lua,$(eval $(call component,$(c))))
+
+$(O)/llhttp/%.o: $(LLHTTP)/%.c Makefile
+	@echo "  CC    $@"
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LLHTTP_INC) -fPIC -fvisibility=hidden $(sanitize) $(CFLAGS) -c -o $@ $<
+$(O)/llhttp.a: $(patsubst %,$(O)/llhttp/%.o,api http llhttp)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+# --------------------------------------------------------------- programs ---
+
+all: $(B)/closerace $(B)/closerace-proxy $(B)/closerace-backend $(B)/lib/closerace/core.so
+
+link = @echo "  LINK  $@"; mkdir -p $(@D); \
+       $(CC) $(sanitize) $(CFLAGS) $(LDFLAGS) $(1) -o $@ $(filter %.o %.a,$^)
+PARTS := $(O)/harness.a $(O)/proxy.a $(O)/backend.a $(O)/llhttp.a
+
+# Without Lua and without harness/: the link is the proof.
+$(B)/closerace-proxy: $(O)/proxy/main.o $(O)/proxy.a $(O)/llhttp.a
+	$(call link) $(call pkg,--libs,$(proxy_PKGS))
+$(B)/closerace-backend: $(O)/backend/main.o $(O)/backend.a $(O)/llhttp.a
+	$(call link) $(call pkg,--libs,$(backend_PKGS))
+
+$(B)/closerace: $(O)/lua/main.o $(O)/lua/modules.o $(O)/lua.a $(PARTS)
+	$(call link,-Wl$(comma)-E) $(call pkg,--libs,$(backend_PKGS) $(lua_PKGS))
+$(B)/lib/closerace/core.so: $(call objs,lua) $(PARTS)
+	$(call link,-shared) $(call pkg,--libs,$(backend_PKGS))
+
+# The Lua modules, built into the program.
+MODULES := $(wildcard lua/closerace/*.lua)
+$(O)/lua/modules.c: lua/embed.lua $(MODULES)
+	@mkdir -p $(@D)
+	$(Q)$(LUA) lua/embed.lua $(MODULES) >$@
+$(O)/lua/modules.o: $(O)/lua/modules.c
+	$(Q)$(CC) $(lua_CFLAGS) -c -o $@ $<
+
+EXAMPLES := $(sort $(wildcard lua/examples/*.lua))
+
+run: setup-run
+	$(Q)$(MAKE) -s all
+	$(Q)$(B)/closerace run $(EXAMPLES)
+
+# ----------------------------------------------------------------- checks ---
+
+UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*_test.c))
+tests_INC  := $(LLHTTP_INC)
+tests_PKGS := $(backend_PKGS)
+$(B)/unit/%: tests/unit/%.c tests/unit/check.h $(PARTS) Makefile
+	@echo "  LINK  $@"
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(call cflags,tests) -MMD -MP $(LDFLAGS) -o $@ $< $(PARTS) $(call pkg,--libs,$(tests_PKGS))
+
+test: setup-test
+	$(Q)$(MAKE) -s all unit-programs
+	$(Q)$(MAKE) -s SAN=address,undefined all unit-programs
+	$(Q)$(LUA) tests/run.lua
+
+unit-programs: $(UNIT)
+
+# Who may include what, from the dependency files that the compiler wrote.
+layers: $(foreach c,proxy backend harness lua,$(call objs,$(c)) $(O)/$(c)/main.o)
+	$(Q)$(LUA) tests/layers.lua $(O)
+
+lint:
+	$(Q)clang-format --dry-run -Werror $(wildcard */*.[ch] tests/*/*.[ch])
+	$(Q)luacheck -q --config tests/luacheckrc lua tests
+
+bench: setup-run
+	$(Q)$(MAKE) -s all
+	$(Q)$(B)/closerace run tests/bench/*.lua
+
+test-bare: setup-bare
+	$(Q)tests/bare.sh
+
+compile_commands.json: Makefile $(wildcard */*.[ch])
+	$(Q){ sep='['; $(foreach c,proxy backend harness lua,for f in $(wildcard $(c)/*.c); do \
+	  printf '%s\n{ "directory": "%s", "file": "%s", "arguments": [' "$$sep" '$(CURDIR)' $$f; \
+	  printf '"%s", ' $(CC) $(call cflags,$(c)); printf '"-c", "%s"] }' $$f; sep=,; done;) \
+	  printf '\n]\n'; } >$@
+
+# ---------------------------------------------------------------- install ---
+
+install: all
+	$(Q)$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LUA_CDIR)/closerace $(DESTDIR)$(LUA_DIR)/closerace
+	$(Q)$(INSTALL) -m 755 $(B)/closerace $(B)/closerace-proxy $(B)/closerace-backend $(DESTDIR)$(PREFIX)/bin/
+	$(Q)$(INSTALL) -m 755 $(B)/lib/closerace/core.so $(DESTDIR)$(LUA_CDIR)/closerace/
+	$(Q)$(INSTALL) -m 644 $(MODULES) $(DESTDIR)$(LUA_DIR)/closerace/
+
+clean:
+	rm -rf build compile_commands.json
+
+-include $(wildcard $(O)/*/*.d $(B)/unit/*.d)
+.PHONY: all setup-run setup-test setup-bare run test unit-programs layers lint bench test-bare install clean
+.DELETE_ON_ERROR:
+.SECONDARY:

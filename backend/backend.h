@@ -1,0 +1,140 @@
+/* backend.h - an origin server that ends its connections where it is told to.
+ *
+ * libmicrohttpd serves requests on one end of a socketpair.  The other end,
+ * and the accepted TCP socket, belong to a *valve*, which relays, counts,
+ * follows message boundaries and ends the TCP connection at exact places,
+ * without libmicrohttpd ever knowing.
+ *
+ * Threads: none.  Every call and every callback happens on the thread that
+ *          runs the event_base.
+ * Times:   milliseconds, named *_ms.
+ * Sizes:   bytes, size_t.
+ */
+#ifndef BACKEND_BACKEND_H
+#define BACKEND_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "backend/clock.h"
+#include "backend/fault.h"
+#include "backend/ledger.h"
+#include "backend/options.h"
+
+struct event_base;
+struct backend;
+
+enum backend_what {
+	BACKEND_ACCEPTED, /* fd is the TCP socket */
+	/* bytes lie unread while reading is held; size tells how many in all */
+	BACKEND_ARRIVED,
+	BACKEND_READ,	  /* size bytes of a request were taken */
+	BACKEND_EXECUTED, /* the handler ran */
+	BACKEND_SENT,	  /* size bytes were sent */
+	BACKEND_ANSWERED, /* the final response has left, whole */
+	/* by a fault, by hand or by keep_alive_ms: point, ending, by_hand */
+	BACKEND_ENDED,
+	/* the peer's FIN or RST was read; error is the errno, 0 for FIN */
+	BACKEND_PEER_CLOSED,
+	BACKEND_CLOSED /* the TCP socket is closed */
+};
+
+struct backend_event {
+	enum backend_what what;
+	unsigned conn;	  /* n-th accepted, from 1 */
+	unsigned request; /* n-th on it; 0: none begun */
+	int fd;
+	const char *id;	   /* of the request, "" where not known */
+	const void *bytes; /* READ, SENT: borrowed */
+	size_t size;
+	int error;
+	enum close_point point; /* ENDED */
+	enum ending ending;	/* ENDED */
+	bool by_hand;		/* ENDED */
+};
+
+/* Calls back: may call nothing of this header. */
+typedef void backend_watch_fn(void *arg, const struct backend_event *);
+
+/* Make a backend that listens nowhere yet.
+ *
+ * Owns:    copies options and clock; borrows base.  clock NULL means
+ *          libevent's timers; watch may be NULL.
+ * Returns: NULL with a sentence in error.
+ */
+struct backend *backend_new(struct event_base *, const struct backend_options *,
+    const struct backend_clock *, backend_watch_fn *watch, void *watch_arg,
+    char *error, size_t error_size);
+
+/* Accept on fd, a listening TCP socket.  Owns: takes fd.  Errors: -1 with
+ * errno, fd closed. */
+int backend_listen(struct backend *, int fd);
+
+/* Close every connection at once (by reset) and release everything. */
+void backend_free(struct backend *);
+
+/* Append to the fault table; the first entry that matches wins, one fault a
+ * request.  Needs: fault_check() passed.  Returns: its index, or -1 when out
+ * of memory. */
+int backend_add_fault(struct backend *, const struct fault *);
+size_t backend_n_faults(const struct backend *);
+const struct fault *backend_fault(const struct backend *, size_t n);
+void backend_clear_faults(struct backend *);
+
+const struct ledger *backend_ledger(const struct backend *);
+
+/* What a connection is doing. */
+struct backend_conn {
+	unsigned n;	     /* n-th accepted */
+	int fd;		     /* -1 once closed */
+	unsigned n_requests; /* begun on it */
+	unsigned n_finished; /* answered whole */
+	size_t received;     /* bytes taken from the peer */
+	size_t sent;	     /* bytes sent to the peer */
+	size_t unread;	     /* bytes that lie unread now */
+	unsigned peer_port;  /* TCP port of the peer: whose connection */
+	bool reading_held;
+	bool sending_held;
+	bool idle;		   /* open, and no request begun */
+	bool ended;		   /* by a fault, by hand or by keep_alive_ms */
+	bool closed;		   /* the socket is closed */
+	enum close_point ended_on; /* N_POINTS unless ended */
+	enum ending ending;	   /* N_ENDINGS unless ended */
+	bool peer_closed;
+};
+
+unsigned backend_n_conns(const struct backend *); /* accepted so far */
+
+/* Returns: false where the n-th connection was not accepted yet.  Facts are
+ * kept for closed connections too. */
+bool backend_conn(const struct backend *, unsigned n, struct backend_conn *);
+
+enum backend_direction { BACKEND_READING, BACKEND_SENDING };
+
+/* Hold a direction: READING leaves what arrives in the kernel, SENDING keeps
+ * back response bytes and a fault's ending.  Needs: an open connection;
+ * release needs it held. */
+void backend_hold(struct backend *, unsigned conn, enum backend_direction);
+void backend_release(struct backend *, unsigned conn, enum backend_direction);
+
+/* End a connection by hand, now, whatever is held, after saying say_size
+ * bytes.  Its point in the ledger is what the connection is doing: ARRIVAL
+ * where bytes lie unread and none of that request was taken, IDLE where
+ * nothing has come, else the part of the exchange that was last completed.
+ *
+ * Needs:  an open connection that has not ended.
+ * Errors: -1 with a sentence in error where the kernel refuses (vanish
+ *         needs CAP_NET_ADMIN).
+ */
+int backend_end(struct backend *, unsigned conn, enum ending, const void *say,
+    size_t say_size, char *error, size_t error_size);
+
+/* Can this process make a connection vanish (TCP_REPAIR, CAP_NET_ADMIN)?  A
+ * static sentence with the reason why not; NULL where it can. */
+const char *backend_cannot_vanish(void);
+
+/* Visit every open TCP socket of the backend, for a barrier. */
+typedef void backend_fd_fn(void *arg, unsigned conn, int fd);
+void backend_each_fd(const struct backend *, backend_fd_fn *, void *arg);
+
+#endif

@@ -1,0 +1,85 @@
+/* ledger.h - the backend's books: what arrived, was read, executed and
+ * answered, per request id, and which response carries which mark.
+ *
+ * The id of a request is the value of its header X-Closerace-Id, or else the
+ * path segment X of /id/X/…; a request without either has the id "".
+ * Every response of the backend and every `say` carries a unique mark in the
+ * header X-Closerace-Mark, so that a foreign, late or stale response is
+ * recognised.
+ */
+#ifndef BACKEND_LEDGER_H
+#define BACKEND_LEDGER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "backend/fault.h"
+
+#define LEDGER_ID_HEADER   "X-Closerace-Id"
+#define LEDGER_MARK_HEADER "X-Closerace-Mark"
+#define LEDGER_ID_MAX	   64
+
+struct ledger;
+
+/* One sending of a request, as the backend met it. */
+struct ledger_attempt {
+	char id[LEDGER_ID_MAX];
+	char method[16];
+	char path[256];	  /* as received, with its query */
+	unsigned conn;	  /* n-th accepted connection */
+	unsigned request; /* n-th request on it */
+	size_t unread;	  /* bytes that arrived and nobody read */
+	size_t read;	  /* bytes taken */
+	bool whole;	  /* … which was all of the request */
+	/* it arrived on a connection that the backend had already ended */
+	bool after_end;
+	/* whether it arrived cannot be known: the connection vanished, no
+	 * CAP_NET_RAW */
+	bool unseen;
+	unsigned executed; /* how often the handler ran: 0 or 1 */
+	size_t answered;   /* bytes of the final response sent */
+	bool answered_whole;
+	unsigned long mark; /* of its response; 0: none yet */
+
+	/* its connection was ended by a fault or by hand, during it or before
+	 * it */
+	bool ended;
+	enum close_point ended_on; /* where; N_POINTS unless ended */
+	enum ending ending;	   /* how; N_ENDINGS unless ended */
+	bool by_hand;		   /* by a call, not by the fault table */
+};
+
+/* One response, or one `say`. */
+struct ledger_mark {
+	unsigned long mark;
+	/* of the request it belongs to; a say before any byte of a request was
+	 * taken belongs to none */
+	char id[LEDGER_ID_MAX];
+	bool belongs; /* there is such a request */
+	bool said;
+	int status;	    /* 0: a say that is no response */
+	uint64_t body_size; /* as it was meant to be */
+	uint64_t body_hash; /* ledger_hash() over the body; 0 if said */
+};
+
+/* Books, in the order in which requests came.  Owned by the backend; what the
+ * functions below return is borrowed and stays valid until the next event is
+ * processed. */
+size_t ledger_n_attempts(const struct ledger *);
+const struct ledger_attempt *ledger_attempt(const struct ledger *, size_t n);
+const struct ledger_mark *ledger_find_mark(
+    const struct ledger *, unsigned long mark); /* NULL: no such mark */
+
+/* FNV-1a, 64 bits.  Begin with LEDGER_HASH_INIT; may be fed in parts. */
+#define LEDGER_HASH_INIT 0xcbf29ce484222325u
+uint64_t ledger_hash(uint64_t hash, const void *bytes, size_t size);
+
+/* The id of a request, from its head (however much of it there is).
+ *
+ * Returns: true where the id is certain (the head is complete, or the id
+ *          header was seen); id is "" where there is none.
+ */
+bool ledger_id_of(const char *head, size_t size, char id[LEDGER_ID_MAX]);
+
+#endif

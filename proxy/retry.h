@@ -1,0 +1,80 @@
+/* retry.h - may a request ride a pooled connection, and may a failed attempt
+ * be sent again?  Pure functions: facts in, a decision and its reason out.
+ *
+ * Sources: RFC 9110 9.2.2 (idempotent methods, automatic retries), 15.5.9
+ * (408); RFC 9112 9.3, 9.5; RFC 2616 8.1.4 (software that knows a request to
+ * be repeatable).
+ */
+#ifndef PROXY_RETRY_H
+#define PROXY_RETRY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/*	symbol		word		*/
+#define PROXY_REUSE(X)                    \
+	X(REUSE_NEVER, "never")           \
+	X(REUSE_STATIC, "static")         \
+	X(REUSE_IDEMPOTENT, "idempotent") \
+	X(REUSE_ALWAYS, "always")
+
+#define PROXY_RETRY(X)                    \
+	X(RETRY_NEVER, "never")           \
+	X(RETRY_STATIC, "static")         \
+	X(RETRY_IDEMPOTENT, "idempotent") \
+	X(RETRY_LISTED, "listed")         \
+	X(RETRY_ALWAYS, "always")
+
+#define X(symbol, word) symbol,
+enum reuse_policy { PROXY_REUSE(X) N_REUSE };
+enum retry_policy { PROXY_RETRY(X) N_RETRY };
+#undef X
+
+/* What is known about a request before it is sent. */
+struct request_facts {
+	bool idempotent; /* RFC 9110 9.2.2 */
+	/* GET or HEAD, no query, Cookie, Authorization or body */
+	bool is_static;
+	bool listed;	 /* the retry list or an Idempotency-Key */
+	bool replayable; /* every body byte sent so far is kept */
+};
+
+/* What is known about one attempt once it is over: facts, no opinion. */
+struct attempt {
+	bool reused;	       /* the connection came from the pool */
+	size_t sent;	       /* request bytes that the kernel accepted */
+	size_t received;       /* response bytes read, of any kind */
+	size_t received_final; /* of these, bytes of the final response */
+	int error;	       /* first errno of the connection, 0 if none */
+	bool peer_closed;      /* FIN or RST was seen */
+	bool timed_out;	       /* connect or response timeout */
+	/* the final response was a 408 with close on a reused connection
+	 * (R8) */
+	bool stale_408;
+};
+
+enum retry_action {
+	RETRY_GIVE_UP, /* tell the client */
+	RETRY_AGAIN,   /* an automatic retry; uses up one retry */
+	/* nothing was sent: choosing another connection is no retry (R7) */
+	RETRY_ELSEWHERE
+};
+
+struct retry_decision {
+	enum retry_action action;
+	const char *why; /* static string, never NULL */
+};
+
+/* May this request ride a pooled connection? */
+struct retry_decision reuse_decide(
+    enum reuse_policy, const struct request_facts *);
+
+/* The attempt has failed; what now?
+ *
+ * retries_left: automatic retries that the configuration still allows.
+ */
+struct retry_decision retry_decide(enum retry_policy,
+    const struct request_facts *, const struct attempt *,
+    unsigned retries_left);
+
+#endif
