@@ -1,0 +1,649 @@
+/* client.c - see client.h.
+ *
+ * A client has at most one connection that it sends on, and possibly older
+ * ones whose end it still waits for.  Exchanges queue on a connection in the
+ * order in which they were sent; the first one of the queue gets the bytes
+ * that come.  Bytes that come while nobody waits are kept: like any client,
+ * this one takes them for the answer to its next request.
+ */
+#include "harness/client.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "harness/clock.h"
+#include "harness/lab.h"
+#include "harness/trace.h"
+
+struct bytes {
+	char *p;
+	size_t size, room;
+};
+
+struct conn {
+	struct client *client;
+	struct conn *next;
+	struct event *ev;
+	int fd;
+	bool connected;
+	bool fin_wanted; /* behind the last byte of out */
+	bool gone;	 /* closed by either side; fd is closed */
+	int send_error;	 /* a reset is told once, here to a send */
+	struct bytes out;
+	struct bytes early; /* came while nobody waited */
+};
+
+struct exchange {
+	struct client *client;
+	struct exchange *next;
+	struct conn *conn;
+	char id[LEDGER_ID_MAX];
+	char method[16], path[256];
+	bool open, raw, chunked;
+	void *timer;
+	int64_t start_ms, end_ms;
+	uint64_t start_seq;
+	struct told told;
+	struct reply reply;
+};
+
+struct client {
+	struct lab *lab;
+	unsigned number;
+	struct sockaddr_in to;
+	struct conn *conns;		   /* newest first */
+	struct exchange *exchanges, *last; /* in the order of sending */
+};
+
+/* ---------------------------------------------------------------- bytes -- */
+
+static bool
+append(struct bytes *b, const void *p, size_t n)
+{
+	if (b->size + n > b->room) {
+		size_t room = 2 * (b->size + n) + 512;
+		char *bigger = realloc(b->p, room);
+
+		if (bigger == NULL)
+			return false;
+		b->p = bigger;
+		b->room = room;
+	}
+	if (n > 0)
+		memcpy(b->p + b->size, p, n);
+	b->size += n;
+	return true;
+}
+
+static void
+drop(struct bytes *b, size_t n)
+{
+	if (n > 0)
+		memmove(b->p, b->p + n, b->size - n);
+	b->size -= n;
+}
+
+static void
+note(const struct client *c, const char *what, const void *bytes, size_t size)
+{
+	char text[TRACE_TEXT];
+
+	lab_note(c->lab, "client", c->number, what, size,
+	    trace_snippet(text, bytes, size));
+}
+
+/* ------------------------------------------------------------- exchanges -- */
+
+static void
+end_exchange(struct exchange *e)
+{
+	e->told.done = true;
+	e->end_ms = lab_now_ms(e->client->lab);
+	clock_timer_free(e->timer);
+	e->timer = NULL;
+}
+
+/* The exchange whose response comes next on the connection. */
+static struct exchange *
+awaiting(const struct conn *k)
+{
+	struct exchange *e = k->client->exchanges;
+
+	while (e != NULL && (e->conn != k || e->told.done))
+		e = e->next;
+	return e;
+}
+
+static void
+close_conn(struct conn *k, bool reset)
+{
+	struct linger lg = { 1, 0 };
+
+	if (k->gone)
+		return;
+	k->gone = true;
+	if (reset)
+		setsockopt(k->fd, SOL_SOCKET, SO_LINGER, &lg, sizeof lg);
+	lab_drop_fd(k->client->lab, k->fd);
+	event_free(k->ev);
+	k->ev = NULL;
+	close(k->fd);
+}
+
+/* The connection ended: so does every exchange that waits on it. */
+static void
+conn_ended(struct conn *k, int error)
+{
+	struct exchange *e;
+
+	note(k->client, error == 0 ? "eof" : "reset", strerror(error),
+	    error == 0 ? 0 : strlen(strerror(error)));
+	while ((e = awaiting(k)) != NULL) {
+		reply_end(&e->reply, error == 0);
+		e->told.complete = e->reply.state == REPLY_COMPLETE;
+		e->told.closed = true;
+		e->told.error = error;
+		e->told.refused = !k->connected;
+		e->told.reset = error != 0 && k->connected;
+		e->told.truncated = !e->told.complete && reply_begun(&e->reply);
+		end_exchange(e);
+	}
+	close_conn(k, true);
+}
+
+/* Hand bytes to whoever waits; keep the rest. */
+static void
+deliver(struct conn *k)
+{
+	struct exchange *e;
+	size_t used = 0;
+
+	while (!k->gone && used < k->early.size && (e = awaiting(k)) != NULL) {
+		used += reply_feed(
+		    &e->reply, k->early.p + used, k->early.size - used);
+		if (e->reply.state == REPLY_READING)
+			continue;
+		e->told.complete = e->reply.state == REPLY_COMPLETE;
+		e->told.invalid = e->reply.state == REPLY_INVALID;
+		end_exchange(e);
+		if (e->told.invalid)
+			conn_ended(k, EBADMSG);
+	}
+	drop(&k->early, used);
+}
+
+/* ------------------------------------------------------------ connections -- */
+
+static void
+flush(struct conn *k)
+{
+	while (!k->gone && k->connected && k->out.size > 0) {
+		ssize_t n = send(
+		    k->fd, k->out.p, k->out.size, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (n < 0) {
+			/* A response may lie in front of the reset: what is
+			 * left to read is read before anything is judged. */
+			k->send_error = errno;
+			k->out.size = 0;
+			return;
+		}
+		note(k->client, "sent", k->out.p, n);
+		drop(&k->out, n);
+	}
+	if (!k->gone && k->connected && k->fin_wanted) {
+		k->fin_wanted = false;
+		shutdown(k->fd, SHUT_WR);
+		note(k->client, "fin", "", 0);
+	}
+}
+
+static void
+take_input(struct conn *k)
+{
+	char buf[16384];
+
+	while (!k->gone) {
+		ssize_t n = recv(k->fd, buf, sizeof buf, MSG_DONTWAIT);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return;
+		if (n <= 0) {
+			conn_ended(k, n < 0 ? errno : k->send_error);
+			return;
+		}
+		note(k->client, "received", buf, n);
+		append(&k->early, buf, n);
+		deliver(k);
+	}
+}
+
+static void
+on_socket(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *k = arg;
+	int error = 0;
+	socklen_t size = sizeof error;
+
+	if (!k->connected && (what & EV_WRITE)) {
+		getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+		if (error != 0) {
+			conn_ended(k, error);
+			return;
+		}
+		k->connected = true;
+	}
+
+	flush(k);
+	if (k->connected)
+		take_input(k);
+}
+
+static struct conn *
+connect_to(struct client *c)
+{
+	struct conn *k = calloc(1, sizeof *k);
+	int one = 1;
+
+	if (k == NULL)
+		return NULL;
+	k->client = c;
+	k->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (k->fd < 0)
+		goto fail;
+	setsockopt(k->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	if (connect(k->fd, (struct sockaddr *)&c->to, sizeof c->to) != 0 &&
+	    errno != EINPROGRESS)
+		goto fail;
+	k->ev = event_new(lab_base(c->lab), k->fd,
+	    EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST, on_socket, k);
+	if (k->ev == NULL || event_add(k->ev, NULL) != 0)
+		goto fail;
+	lab_add_fd(c->lab, k->fd);
+	k->next = c->conns;
+	c->conns = k;
+	lab_note(c->lab, "client", c->number, "connect", 0, "");
+	return k;
+fail:
+	if (k->ev != NULL)
+		event_free(k->ev);
+	if (k->fd >= 0)
+		close(k->fd);
+	free(k);
+	return NULL;
+}
+
+/* May another request go out on it? */
+static bool
+is_usable(const struct conn *k)
+{
+	const struct exchange *e;
+
+	if (k == NULL || k->gone || k->fin_wanted)
+		return false;
+	for (e = k->client->exchanges; e != NULL; e = e->next)
+		if (e->conn == k && (e->reply.close || e->told.timeout))
+			return false;
+	return true;
+}
+
+/* ---------------------------------------------------------------- public -- */
+
+static void
+client_free(void *arg)
+{
+	struct client *c = arg;
+	struct conn *k;
+	struct exchange *e;
+
+	while ((k = c->conns) != NULL) {
+		c->conns = k->next;
+		close_conn(k, true);
+		free(k->out.p);
+		free(k->early.p);
+		free(k);
+	}
+	while ((e = c->exchanges) != NULL) {
+		c->exchanges = e->next;
+		clock_timer_free(e->timer);
+		reply_free(&e->reply);
+		free(e);
+	}
+	free(c);
+}
+
+struct client *
+client_new(struct lab *lab, const struct sockaddr_in *to)
+{
+	struct client *c = calloc(1, sizeof *c);
+
+	if (c == NULL)
+		return NULL;
+	c->lab = lab;
+	c->to = *to;
+	c->number = lab_enrol(lab, LAB_CLIENT, c, client_free);
+	if (c->number == 0) {
+		free(c);
+		return NULL;
+	}
+	return c;
+}
+
+unsigned
+client_number(const struct client *c)
+{
+	return c->number;
+}
+
+struct lab *
+client_lab(const struct client *c)
+{
+	return c->lab;
+}
+
+static void
+on_timeout(void *arg)
+{
+	struct exchange *e = arg;
+
+	e->told.timeout = true;
+	e->told.truncated = reply_begun(&e->reply);
+	note(e->client, "timeout", e->path, strlen(e->path));
+	end_exchange(e);
+	close_conn(e->conn, true);
+}
+
+/* Every start ends here: find or make a connection, join its queue. */
+static struct exchange *
+begin(struct client *c, const char *method, int timeout_ms)
+{
+	struct exchange *e = calloc(1, sizeof *e);
+	struct conn *k = c->conns;
+
+	if (e == NULL)
+		return NULL;
+	if (!is_usable(k) && (k = connect_to(c)) == NULL) {
+		free(e);
+		return NULL;
+	}
+	e->client = c;
+	e->conn = k;
+	e->start_ms = lab_now_ms(c->lab);
+	e->start_seq = trace_seq(lab_trace(c->lab));
+	snprintf(e->method, sizeof e->method, "%s", method);
+	reply_init(&e->reply, strcmp(method, "HEAD") == 0);
+	if (timeout_ms > 0) {
+		e->timer = clock_timer_new(lab_clock(c->lab), on_timeout, e);
+		if (e->timer != NULL)
+			clock_timer_arm(e->timer, timeout_ms);
+	}
+	if (c->last != NULL)
+		c->last->next = e;
+	else
+		c->exchanges = e;
+	c->last = e;
+	return e;
+}
+
+static void
+put(struct bytes *b, const char *text)
+{
+	append(b, text, strlen(text));
+}
+
+static void
+put_header(struct bytes *b, const char *name, const char *value)
+{
+	put(b, name);
+	put(b, ": ");
+	put(b, value);
+	put(b, "\r\n");
+}
+
+static void
+put_chunk(struct bytes *b, const char *bytes, size_t size)
+{
+	char line[32];
+
+	snprintf(line, sizeof line, "%zx\r\n", size);
+	put(b, line);
+	append(b, bytes, size);
+	put(b, "\r\n");
+}
+
+static void
+put_framing(struct bytes *b, const struct client_request *r)
+{
+	char length[32];
+
+	if (r->open ? r->length < 0 : r->chunked) {
+		put_header(b, "Transfer-Encoding", "chunked");
+	} else if (r->open || r->body != NULL) {
+		snprintf(length, sizeof length, "%zu",
+		    r->open ? (size_t)r->length : r->body_size);
+		put_header(b, "Content-Length", length);
+	}
+}
+
+static void
+put_request(struct bytes *b, const struct client_request *r)
+{
+	put(b, r->method);
+	put(b, " ");
+	put(b, r->path);
+	put(b, " HTTP/1.1\r\n");
+	put_header(b, "Host", "closerace.test");
+	if (r->id != NULL)
+		put_header(b, LEDGER_ID_HEADER, r->id);
+	for (size_t i = 0; i < r->n_headers; i++)
+		put_header(b, r->headers[i].name, r->headers[i].value);
+	put_framing(b, r);
+	put(b, "\r\n");
+	if (r->open)
+		return;
+	if (r->chunked) {
+		if (r->body_size > 0)
+			put_chunk(b, r->body, r->body_size);
+		put(b, "0\r\n\r\n");
+	} else if (r->body != NULL) {
+		append(b, r->body, r->body_size);
+	}
+}
+
+struct exchange *
+client_start(struct client *c, const struct client_request *request)
+{
+	struct client_request r = *request;
+	struct exchange *e;
+	size_t at;
+
+	assert(client_open_exchange(c) == NULL);
+	if (r.method == NULL)
+		r.method = "GET";
+	if (r.path == NULL)
+		r.path = "/";
+	e = begin(c, r.method, r.timeout_ms);
+	if (e == NULL)
+		return NULL;
+	snprintf(e->path, sizeof e->path, "%s", r.path);
+	e->open = r.open;
+	e->chunked = r.open ? r.length < 0 : r.chunked;
+	at = e->conn->out.size;
+	put_request(&e->conn->out, &r);
+	ledger_id_of(e->conn->out.p + at, e->conn->out.size - at, e->id);
+	flush(e->conn);
+	deliver(e->conn);
+	return e;
+}
+
+struct exchange *
+client_raw(struct client *c, const char *bytes, size_t size, int timeout_ms)
+{
+	char line[256];
+	char method[16] = "", path[256] = "";
+	struct exchange *e;
+
+	assert(client_open_exchange(c) == NULL);
+	snprintf(
+	    line, sizeof line, "%.*s", (int)(size < 255 ? size : 255), bytes);
+	sscanf(line, "%15s %255s", method, path);
+	e = begin(c, method, timeout_ms);
+	if (e == NULL)
+		return NULL;
+	e->open = e->raw = true;
+	snprintf(e->path, sizeof e->path, "%s", path);
+	ledger_id_of(bytes, size, e->id);
+	append(&e->conn->out, bytes, size);
+	flush(e->conn);
+	deliver(e->conn);
+	return e;
+}
+
+struct exchange *
+client_open_exchange(const struct client *c)
+{
+	return c->last != NULL && c->last->open && !c->last->raw &&
+		!c->last->told.done
+	    ? c->last
+	    : NULL;
+}
+
+bool
+client_half_close(struct client *c)
+{
+	struct conn *k = c->conns;
+
+	if (k == NULL || k->gone)
+		return false;
+	k->fin_wanted = true;
+	flush(k);
+	return true;
+}
+
+void
+client_close(struct client *c)
+{
+	struct conn *k = c->conns;
+
+	if (k == NULL || k->gone)
+		return;
+	note(c, "abort", "", 0);
+	while (awaiting(k) != NULL) {
+		struct exchange *e = awaiting(k);
+
+		e->told.closed = true;
+		e->told.truncated = reply_begun(&e->reply);
+		end_exchange(e);
+	}
+	close_conn(k, true);
+}
+
+bool
+exchange_send(struct exchange *e, const char *bytes, size_t size)
+{
+	struct conn *k = e->conn;
+
+	assert(e->open);
+	if (k->gone)
+		return false;
+	if (e->chunked && size > 0)
+		put_chunk(&k->out, bytes, size);
+	else if (!e->chunked)
+		append(&k->out, bytes, size);
+	flush(k);
+	return true;
+}
+
+void
+exchange_finish(struct exchange *e)
+{
+	struct conn *k = e->conn;
+
+	assert(e->open);
+	if (e->chunked && !k->gone) {
+		put(&k->out, "0\r\n\r\n");
+		flush(k);
+	}
+	e->open = false;
+}
+
+bool
+exchange_is_open(const struct exchange *e)
+{
+	return e->open;
+}
+
+const struct told *
+exchange_told(const struct exchange *e)
+{
+	return &e->told;
+}
+
+const struct reply *
+exchange_reply(const struct exchange *e)
+{
+	return &e->reply;
+}
+
+const char *
+exchange_id(const struct exchange *e)
+{
+	return e->id;
+}
+
+const char *
+exchange_method(const struct exchange *e)
+{
+	return e->method;
+}
+
+const char *
+exchange_path(const struct exchange *e)
+{
+	return e->path;
+}
+
+struct client *
+exchange_client(const struct exchange *e)
+{
+	return e->client;
+}
+
+uint64_t
+exchange_start_seq(const struct exchange *e)
+{
+	return e->start_seq;
+}
+
+int64_t
+exchange_ms(const struct exchange *e)
+{
+	return (e->told.done ? e->end_ms : lab_now_ms(e->client->lab)) -
+	    e->start_ms;
+}
+
+struct exchange *
+client_find(struct lab *lab, const char *id)
+{
+	struct exchange *found = NULL;
+	struct client *c;
+
+	for (unsigned n = 1; (c = lab_actor(lab, LAB_CLIENT, n)) != NULL; n++)
+		for (struct exchange *e = c->exchanges; e != NULL; e = e->next)
+			if (strcmp(e->id, id) == 0 &&
+			    (found == NULL || e->start_seq >= found->start_seq))
+				found = e;
+	return found;
+}

@@ -1,0 +1,116 @@
+/* client.h - a client that sends exact bytes and keeps exact books of what it
+ * is told.
+ *
+ * Threads: none.  Nothing is sent or read except while the lab runs, apart
+ *          from what the kernel takes at once.
+ * Sizes:   bytes.
+ */
+#ifndef HARNESS_CLIENT_H
+#define HARNESS_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "backend/ledger.h"
+#include "harness/reply.h"
+
+struct lab;
+struct sockaddr_in;
+struct client;
+struct exchange;
+
+struct client_header {
+	const char *name, *value;
+};
+
+struct client_request {
+	const char *method; /* default "GET" */
+	const char *path;   /* default "/" */
+	const char *id;	    /* NULL: none; sent as X-Closerace-Id */
+	const struct client_header *headers;
+	size_t n_headers;
+	const char *body; /* NULL: none */
+	size_t body_size;
+	bool chunked; /* Transfer-Encoding: chunked */
+	/* The body follows in steps: exchange_send(), exchange_finish(). */
+	bool open;
+	long length;	/* open: Content-Length; -1: chunked */
+	int timeout_ms; /* the lab's time; 0: for ever */
+};
+
+/* What became of an exchange, as the client saw it. */
+struct told {
+	bool done;	/* nothing more will come */
+	bool complete;	/* a whole final response */
+	bool closed;	/* its connection was closed, orderly or not */
+	bool reset;	/* … by a reset, or by a failed send */
+	bool truncated; /* it ended in the middle of a response */
+	bool invalid;	/* what came is no HTTP response */
+	bool timeout;	/* timeout_ms went by */
+	bool refused;	/* no connection could be made */
+	int error;	/* errno of the connection, 0 for none */
+};
+
+/* Make a client of that address.  It connects when it has something to send,
+ * and again when its connection was closed.  Closed with the lab.
+ *
+ * Returns: NULL when out of memory.
+ */
+struct client *client_new(struct lab *, const struct sockaddr_in *to);
+unsigned client_number(const struct client *);
+struct lab *client_lab(const struct client *);
+
+/* Send a request behind whatever was sent before (pipelined where a response
+ * is still to come).
+ *
+ * Needs:   no unfinished open exchange on the client.
+ * Owns:    copies the request; the exchange lives as long as the lab.
+ * Returns: NULL when out of memory.
+ */
+struct exchange *client_start(struct client *, const struct client_request *);
+
+/* The same with bytes as they are; the method and the id are read from them.
+ * The exchange is open: more bytes may follow by exchange_send(). */
+struct exchange *client_raw(
+    struct client *, const char *bytes, size_t size, int timeout_ms);
+
+/* The exchange that is open, NULL for none. */
+struct exchange *client_open_exchange(const struct client *);
+
+/* Send FIN behind what was sent.  Returns: false where there is no
+ * connection. */
+bool client_half_close(struct client *);
+
+/* Drop the connection by a reset. */
+void client_close(struct client *);
+
+/* Send more of an open exchange's body (as a chunk where it is chunked), or
+ * of a raw exchange's bytes.
+ *
+ * Needs:   the exchange is open.
+ * Returns: false where the connection is gone.
+ */
+bool exchange_send(struct exchange *, const char *bytes, size_t size);
+
+/* No more is to be sent.  Needs: the exchange is open. */
+void exchange_finish(struct exchange *);
+bool exchange_is_open(const struct exchange *);
+
+const struct told *exchange_told(const struct exchange *);
+const struct reply *exchange_reply(const struct exchange *);
+const char *exchange_id(const struct exchange *); /* "": none */
+const char *exchange_method(const struct exchange *);
+const char *exchange_path(const struct exchange *);
+struct client *exchange_client(const struct exchange *);
+
+/* Where in the timeline it began; see trace_seq(). */
+uint64_t exchange_start_seq(const struct exchange *);
+
+/* Lab's time from start to end (or now). */
+int64_t exchange_ms(const struct exchange *);
+
+/* The newest exchange with that id in the lab; NULL: none. */
+struct exchange *client_find(struct lab *, const char *id);
+
+#endif

@@ -1,0 +1,468 @@
+/* lab.c - see lab.h.
+ *
+ * How the lab knows that nothing more can happen: before each run it activates
+ * a sentinel event of the lowest priority.  libevent turns to a lower priority
+ * only in a pass that found no event of a higher one, so the sentinel runs
+ * exactly when an empty pass has been made.  The barrier then makes sure that
+ * no byte is still on its way inside the kernel.
+ */
+#include "harness/lab.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "harness/clock.h"
+#include "harness/trace.h"
+
+/* Bytes in flight are waited for that long in real time: delayed ACKs come
+ * within 40 ms, window probes within 200. */
+#define FLIGHT_MS 250
+
+/* Before everybody is said to wait for ever. */
+#define GRACE_MS 50
+
+enum priority { PRIORITY_URGENT, PRIORITY_NORMAL, PRIORITY_LAST, N_PRIORITIES };
+
+struct enrolled {
+	enum lab_kind kind;
+	unsigned number;
+	void *actor;
+	lab_close_fn *close;
+};
+
+struct lab {
+	struct event_base *base;
+	struct event *sentinel;
+	struct event *deadline; /* NULL: none */
+	struct event *bound;	/* of one wait in real time */
+	struct event *interrupt;
+	struct clock *clock;
+	struct trace *trace;
+
+	bool quiet; /* the sentinel has run */
+	bool bound_over;
+	bool deadline_over;
+
+	int *fds;
+	size_t n_fds, fds_room;
+	struct enrolled *actors;
+	size_t n_actors, actors_room;
+};
+
+static volatile sig_atomic_t interrupted;
+
+/* Wakes the loops that block: shared by all labs with real time, open while
+ * there is one. */
+static volatile sig_atomic_t interrupt_fd = -1;
+static unsigned n_interruptible;
+
+/* ----------------------------------------------------------- interrupts -- */
+
+void
+lab_interrupt(void)
+{
+	uint64_t one = 1;
+	int saved = errno;
+
+	interrupted = 1;
+	if (interrupt_fd >= 0)
+		(void)!write(interrupt_fd, &one, sizeof one);
+	errno = saved;
+}
+
+bool
+lab_is_interrupted(void)
+{
+	return interrupted != 0;
+}
+
+/* ------------------------------------------------------------ callbacks -- */
+
+static void
+on_sentinel(evutil_socket_t fd, short what, void *arg)
+{
+	((struct lab *)arg)->quiet = true;
+}
+
+static void
+on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+	struct lab *lab = arg;
+
+	lab->deadline_over = true;
+	event_base_loopbreak(lab->base);
+}
+
+static void
+on_bound(evutil_socket_t fd, short what, void *arg)
+{
+	((struct lab *)arg)->bound_over = true;
+}
+
+static void
+on_interrupt(evutil_socket_t fd, short what, void *arg)
+{
+	event_base_loopbreak(((struct lab *)arg)->base);
+}
+
+/* -------------------------------------------------------------- running -- */
+
+static enum lab_outcome
+outcome(const struct lab *lab)
+{
+	if (interrupted)
+		return LAB_INTERRUPTED;
+	if (lab->deadline_over)
+		return LAB_DEADLINE;
+	return LAB_MOVED;
+}
+
+/* Block for the next event of any kind, at most ms of real time. */
+static void
+wait_real(struct lab *lab, int ms)
+{
+	struct timeval tv = { ms / 1000, ms % 1000 * 1000 };
+
+	lab->bound_over = false;
+	event_add(lab->bound, &tv);
+	event_base_loop(lab->base, EVLOOP_ONCE);
+	event_del(lab->bound);
+}
+
+/* Make passes until an empty one. */
+static void
+run_until_empty(struct lab *lab)
+{
+	lab->quiet = false;
+	event_active(lab->sentinel, EV_TIMEOUT, 0);
+	while (!lab->quiet && outcome(lab) == LAB_MOVED)
+		event_base_loop(lab->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+}
+
+/* Bytes that the kernel has accepted and not yet delivered.  Where a receiver
+ * leaves bytes unread (somebody holds it), what is behind them cannot arrive,
+ * and is no flight.  FACTS: after some 15 segments, or 64 kB in one go, a
+ * loopback connection is no longer synchronous. */
+static long
+in_flight(const struct lab *lab)
+{
+	long total = 0;
+	int n;
+
+	for (size_t i = 0; i < lab->n_fds; i++)
+		if (ioctl(lab->fds[i], SIOCOUTQNSD, &n) == 0)
+			total += n;
+	for (size_t i = 0; i < lab->n_fds && total > 0; i++)
+		if (ioctl(lab->fds[i], FIONREAD, &n) == 0 && n > 0)
+			return 0;
+	return total;
+}
+
+enum lab_outcome
+lab_settle(struct lab *lab)
+{
+	long before = -1, flying;
+
+	if (lab_is_real(lab)) {
+		event_base_loop(lab->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		return outcome(lab);
+	}
+	for (;;) {
+		run_until_empty(lab);
+		if (outcome(lab) != LAB_MOVED)
+			return outcome(lab);
+		flying = in_flight(lab);
+		if (flying == 0 || (flying == before && lab->bound_over))
+			return LAB_MOVED;
+		before = flying;
+		wait_real(lab, FLIGHT_MS);
+	}
+}
+
+enum lab_outcome
+lab_pass_time(struct lab *lab)
+{
+	if (outcome(lab) != LAB_MOVED)
+		return outcome(lab);
+	if (lab_is_real(lab)) {
+		event_base_loop(lab->base, EVLOOP_ONCE);
+		return outcome(lab);
+	}
+	if (clock_jump(lab->clock))
+		return LAB_MOVED;
+	/* The kernel gets a last chance to bring what it owes. */
+	wait_real(lab, GRACE_MS);
+	return lab->bound_over && outcome(lab) == LAB_MOVED ? LAB_STUCK
+							    : outcome(lab);
+}
+
+static void
+on_advanced(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+static enum lab_outcome
+advance_real(struct lab *lab, int64_t ms)
+{
+	bool over = false;
+	void *timer = clock_timer_new(lab->clock, on_advanced, &over);
+
+	if (timer == NULL)
+		return LAB_MOVED;
+	clock_timer_arm(timer, ms);
+	while (!over && outcome(lab) == LAB_MOVED)
+		lab_pass_time(lab);
+	clock_timer_free(timer);
+	return outcome(lab);
+}
+
+enum lab_outcome
+lab_advance(struct lab *lab, int64_t ms)
+{
+	int64_t until = lab_now_ms(lab) + ms;
+
+	if (lab_is_real(lab))
+		return advance_real(lab, ms);
+	for (;;) {
+		int64_t next;
+
+		if (lab_settle(lab) != LAB_MOVED)
+			return outcome(lab);
+		next = clock_next_ms(lab->clock);
+		if (next < 0 || next > until)
+			break;
+		clock_jump(lab->clock);
+	}
+	clock_skip_to(lab->clock, until);
+	return LAB_MOVED;
+}
+
+/* ---------------------------------------------------------------- life --- */
+
+static bool
+make_events(struct lab *lab)
+{
+	lab->sentinel = event_new(lab->base, -1, 0, on_sentinel, lab);
+	lab->bound = event_new(lab->base, -1, 0, on_bound, lab);
+	lab->deadline = event_new(lab->base, -1, 0, on_deadline, lab);
+	if (lab->sentinel == NULL || lab->bound == NULL ||
+	    lab->deadline == NULL)
+		return false;
+	event_priority_set(lab->sentinel, PRIORITY_LAST);
+	event_priority_set(lab->deadline, PRIORITY_URGENT);
+	return true;
+}
+
+struct lab *
+lab_new(int deadline_ms)
+{
+	struct lab *lab = calloc(1, sizeof *lab);
+	struct event_config *config = event_config_new();
+
+	if (lab == NULL || config == NULL)
+		goto fail;
+	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+	lab->base = event_base_new_with_config(config);
+	if (lab->base == NULL)
+		goto fail;
+	event_base_priority_init(lab->base, N_PRIORITIES);
+	lab->clock = clock_new(lab->base);
+	lab->trace = trace_new();
+	if (lab->clock == NULL || lab->trace == NULL || !make_events(lab))
+		goto fail;
+	lab_set_deadline(lab, deadline_ms);
+	event_config_free(config);
+	return lab;
+fail:
+	if (config != NULL)
+		event_config_free(config);
+	lab_free(lab);
+	return NULL;
+}
+
+static void
+free_event(struct event *ev)
+{
+	if (ev != NULL)
+		event_free(ev);
+}
+
+void
+lab_free(struct lab *lab)
+{
+	if (lab == NULL)
+		return;
+	while (lab->n_actors > 0) {
+		struct enrolled *e = &lab->actors[--lab->n_actors];
+
+		e->close(e->actor);
+	}
+	free_event(lab->sentinel);
+	free_event(lab->bound);
+	free_event(lab->deadline);
+	free_event(lab->interrupt);
+	if (lab->clock != NULL && lab_is_real(lab) && --n_interruptible == 0) {
+		close(interrupt_fd);
+		interrupt_fd = -1;
+	}
+	clock_free(lab->clock);
+	trace_free(lab->trace);
+	if (lab->base != NULL)
+		event_base_free(lab->base);
+	free(lab->actors);
+	free(lab->fds);
+	free(lab);
+}
+
+void
+lab_set_deadline(struct lab *lab, int deadline_ms)
+{
+	struct timeval tv = { deadline_ms / 1000, deadline_ms % 1000 * 1000 };
+
+	lab->deadline_over = false;
+	event_del(lab->deadline);
+	if (deadline_ms > 0)
+		event_add(lab->deadline, &tv);
+}
+
+void
+lab_go_real(struct lab *lab)
+{
+	if (lab_is_real(lab))
+		return;
+	clock_go_real(lab->clock);
+	/* Only now does the loop ever block for long, so that a signal must
+	 * be able to wake it. */
+	if (n_interruptible++ == 0)
+		interrupt_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	lab->interrupt =
+	    event_new(lab->base, interrupt_fd, EV_READ, on_interrupt, lab);
+	if (lab->interrupt != NULL)
+		event_add(lab->interrupt, NULL);
+}
+
+bool
+lab_is_real(const struct lab *lab)
+{
+	return clock_is_real(lab->clock);
+}
+
+int64_t
+lab_now_ms(const struct lab *lab)
+{
+	return clock_now_ms(lab->clock);
+}
+
+/* ------------------------------------------------------------ for actors -- */
+
+struct event_base *
+lab_base(struct lab *lab)
+{
+	return lab->base;
+}
+
+struct clock *
+lab_clock(struct lab *lab)
+{
+	return lab->clock;
+}
+
+struct trace *
+lab_trace(struct lab *lab)
+{
+	return lab->trace;
+}
+
+void
+lab_note(struct lab *lab, const char *who, unsigned long n, const char *what,
+    size_t size, const char *text)
+{
+	trace_add(lab->trace, lab_now_ms(lab), who, n, what, size, text);
+}
+
+static bool
+grow(void **array, size_t n, size_t *room, size_t each)
+{
+	size_t more = *room == 0 ? 16 : 2 * *room;
+	void *bigger;
+
+	if (n < *room)
+		return true;
+	bigger = realloc(*array, more * each);
+	if (bigger == NULL)
+		return false;
+	*array = bigger;
+	*room = more;
+	return true;
+}
+
+void
+lab_add_fd(struct lab *lab, int fd)
+{
+	if (grow((void **)&lab->fds, lab->n_fds, &lab->fds_room, sizeof fd))
+		lab->fds[lab->n_fds++] = fd;
+}
+
+void
+lab_drop_fd(struct lab *lab, int fd)
+{
+	for (size_t i = 0; i < lab->n_fds; i++)
+		if (lab->fds[i] == fd) {
+			lab->fds[i] = lab->fds[--lab->n_fds];
+			return;
+		}
+}
+
+unsigned
+lab_enrol(struct lab *lab, enum lab_kind kind, void *actor, lab_close_fn *fn)
+{
+	unsigned number = 1;
+
+	if (!grow((void **)&lab->actors, lab->n_actors, &lab->actors_room,
+		sizeof *lab->actors))
+		return 0;
+	for (size_t i = 0; i < lab->n_actors; i++)
+		number += lab->actors[i].kind == kind;
+	lab->actors[lab->n_actors++] =
+	    (struct enrolled){ kind, number, actor, fn };
+	return number;
+}
+
+void *
+lab_actor(const struct lab *lab, enum lab_kind kind, unsigned n)
+{
+	for (size_t i = 0; i < lab->n_actors; i++)
+		if (lab->actors[i].kind == kind && lab->actors[i].number == n)
+			return lab->actors[i].actor;
+	return NULL;
+}
+
+int
+lab_listen(struct sockaddr_in *address)
+{
+	socklen_t size = sizeof *address;
+	int saved,
+	    fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	*address = (struct sockaddr_in){ .sin_family = AF_INET };
+	address->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (fd >= 0 && bind(fd, (struct sockaddr *)address, size) == 0 &&
+	    listen(fd, 1024) == 0 &&
+	    getsockname(fd, (struct sockaddr *)address, &size) == 0)
+		return fd;
+	saved = errno;
+	if (fd >= 0)
+		close(fd);
+	errno = saved;
+	return -1;
+}

@@ -1,0 +1,101 @@
+/* lab.h - the stage on which everything embedded plays: one thread, one
+ * event loop, one clock, one timeline.
+ *
+ * Actors (clients, proxies, backends, systems under test) are made in a lab
+ * and are closed with it.  Nothing moves except inside lab_settle(),
+ * lab_pass_time() and lab_advance(), so a caller always acts on a world that
+ * stands still.
+ *
+ * Times: milliseconds of the lab's clock, which is virtual until an external
+ *        program takes part.
+ */
+#ifndef HARNESS_LAB_H
+#define HARNESS_LAB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct event_base;
+struct clock;
+struct trace;
+struct lab;
+
+enum lab_outcome {
+	LAB_MOVED,	/* go on */
+	LAB_STUCK,	/* nothing can happen any more, ever */
+	LAB_DEADLINE,	/* deadline_ms of real time are over */
+	LAB_INTERRUPTED /* lab_interrupt() was called */
+};
+
+/* Make an empty lab.
+ *
+ * deadline_ms: real time that one lab may take, 0 for none.
+ * Returns:     NULL when out of memory or descriptors.
+ */
+struct lab *lab_new(int deadline_ms);
+
+/* Close every actor, the youngest first, and release everything. */
+void lab_free(struct lab *);
+
+/* Begin the deadline again. */
+void lab_set_deadline(struct lab *, int deadline_ms);
+
+/* From now on time is real: external programs do not wait for us. */
+void lab_go_real(struct lab *);
+bool lab_is_real(const struct lab *);
+int64_t lab_now_ms(const struct lab *);
+
+/* Run until nothing more can happen without time going by.  With real time:
+ * handle what is there, once.
+ *
+ * Returns: LAB_MOVED, or why it was cut short.
+ */
+enum lab_outcome lab_settle(struct lab *);
+
+/* Let time go by to the next thing that it brings: virtual, the next timer;
+ * real, the next event of any kind.
+ *
+ * Returns: LAB_STUCK where time would bring nothing.
+ */
+enum lab_outcome lab_pass_time(struct lab *);
+
+/* Let ms of time go by, whatever happens meanwhile. */
+enum lab_outcome lab_advance(struct lab *, int64_t ms);
+
+/* Make the running or next lab call return LAB_INTERRUPTED, in every lab of
+ * the process.  May be called from a signal handler. */
+void lab_interrupt(void);
+bool lab_is_interrupted(void);
+
+/* --------------------------------------------------- for actors of a lab --- */
+
+struct event_base *lab_base(struct lab *);
+struct clock *lab_clock(struct lab *);
+struct trace *lab_trace(struct lab *);
+
+/* Add to the timeline; see trace_add(). */
+void lab_note(struct lab *, const char *who, unsigned long n, const char *what,
+    size_t size, const char *text);
+
+/* A TCP socket whose bytes in flight keep the lab from being quiet. */
+void lab_add_fd(struct lab *, int fd);
+void lab_drop_fd(struct lab *, int fd);
+
+/* Enrol an actor; it is closed with the lab, the youngest first.
+ *
+ * Returns: its number, the n-th of its kind, from 1; 0 when out of memory.
+ */
+enum lab_kind { LAB_CLIENT, LAB_PROXY, LAB_BACKEND, LAB_SUT };
+typedef void lab_close_fn(void *actor);
+unsigned lab_enrol(struct lab *, enum lab_kind, void *actor, lab_close_fn *);
+
+/* The n-th actor of a kind, from 1; NULL where there is none. */
+void *lab_actor(const struct lab *, enum lab_kind, unsigned n);
+
+/* A listening socket on 127.0.0.1 with a port of the kernel's choice.
+ * Errors: -1 with errno. */
+struct sockaddr_in;
+int lab_listen(struct sockaddr_in *address);
+
+#endif

@@ -1,0 +1,34 @@
+/* lab_backend.h - the backend as an actor of a lab. */
+#ifndef HARNESS_LAB_BACKEND_H
+#define HARNESS_LAB_BACKEND_H
+
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "backend/backend.h"
+
+struct lab;
+struct lab_backend;
+
+/* Make a backend with these options on a port of 127.0.0.1.  Closed with the
+ * lab.  Returns: NULL with a sentence in error. */
+struct lab_backend *lab_backend_new(struct lab *,
+    const struct backend_options *, char *error, size_t error_size);
+
+unsigned lab_backend_number(const struct lab_backend *);
+struct lab *lab_backend_lab(const struct lab_backend *);
+const struct sockaddr_in *lab_backend_address(const struct lab_backend *);
+struct backend *lab_backend_backend(const struct lab_backend *);
+
+/* The n-th accepted connection's port at the peer; 0 where there is none. */
+unsigned lab_backend_port(const struct lab_backend *, unsigned conn);
+
+/* Where in the timeline the n-th connection was ended; 0 where it was not. */
+uint64_t lab_backend_end_seq(const struct lab_backend *, unsigned conn);
+
+/* The newest connection that carried, wholly or in part, the request of that
+ * id; 0 where none did. */
+unsigned lab_backend_carried(const struct lab_backend *, const char *id);
+
+#endif

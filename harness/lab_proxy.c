@@ -1,0 +1,294 @@
+/* lab_proxy.c - see lab_proxy.h. */
+#include "harness/lab_proxy.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/clock.h"
+#include "harness/lab.h"
+#include "harness/trace.h"
+
+/* A request that was held while its connection was ended. */
+struct held_end {
+	char id[LEDGER_ID_MAX];
+	unsigned port;
+};
+
+struct lab_proxy {
+	struct lab *lab;
+	struct proxy *proxy;
+	unsigned number;
+	struct sockaddr_in address;
+	struct gate gate;
+
+	struct lab_attempt *attempts;
+	size_t n_attempts, attempts_room;
+	struct held_end *ends;
+	size_t n_ends;
+	unsigned *ports; /* of the upstream with serial i + 1 */
+	size_t n_ports;
+
+	unsigned long id_of; /* the exchange whose id stands in id */
+	char id[LEDGER_ID_MAX];
+};
+
+/* ---------------------------------------------------------------- books -- */
+
+static unsigned
+local_port(int fd)
+{
+	struct sockaddr_in sin = { 0 };
+	socklen_t size = sizeof sin;
+
+	if (getsockname(fd, (struct sockaddr *)&sin, &size) != 0)
+		return 0;
+	return ntohs(sin.sin_port);
+}
+
+static void
+remember_port(struct lab_proxy *p, const struct proxy_event *e)
+{
+	unsigned *ports;
+
+	if (strncmp(e->checkpoint, "upstream.", 9) != 0)
+		return;
+	ports = realloc(p->ports, e->serial * sizeof *ports);
+	if (ports == NULL)
+		return;
+	for (; p->n_ports < e->serial; p->n_ports++)
+		ports[p->n_ports] = 0;
+	p->ports = ports;
+	ports[e->serial - 1] = local_port(e->fd);
+}
+
+static unsigned
+port_of(const struct lab_proxy *p, unsigned long serial)
+{
+	return serial > 0 && serial <= p->n_ports ? p->ports[serial - 1] : 0;
+}
+
+/* The id of an event's request; an exchange's head is parsed once. */
+static const char *
+id_of(struct lab_proxy *p, const struct proxy_event *e)
+{
+	if (e->exchange == 0)
+		return "";
+	if (e->exchange != p->id_of) {
+		p->id[0] = '\0';
+		if (e->head == NULL)
+			return "";
+		ledger_id_of(e->head, e->head_size, p->id);
+		p->id_of = e->exchange;
+	}
+	return p->id;
+}
+
+static void
+remember_attempt(struct lab_proxy *p, const struct proxy_event *e)
+{
+	struct lab_attempt *a;
+
+	if (p->n_attempts == p->attempts_room) {
+		size_t room = 2 * p->attempts_room + 16;
+
+		a = realloc(p->attempts, room * sizeof *a);
+		if (a == NULL)
+			return;
+		p->attempts = a;
+		p->attempts_room = room;
+	}
+	a = &p->attempts[p->n_attempts++];
+	*a = (struct lab_attempt){ .exchange = e->exchange,
+		.number = e->attempt,
+		.upstream = e->upstream,
+		.port = port_of(p, e->upstream),
+		.facts = *e->facts,
+		.failed = e->decision != NULL,
+		.why = "" };
+	snprintf(a->id, sizeof a->id, "%s", id_of(p, e));
+	if (e->decision != NULL) {
+		a->action = e->decision->action;
+		a->why = e->decision->why;
+	}
+}
+
+/* ------------------------------------------------------------- watching -- */
+
+static void
+note(struct lab_proxy *p, const struct proxy_event *e, const char *what,
+    size_t size, const char *text)
+{
+	const char *who = strncmp(e->checkpoint, "upstream.", 9) == 0
+	    ? "upstream"
+	    : "session";
+
+	lab_note(p->lab, who, e->serial, what, size, text);
+}
+
+static void
+note_attempt(struct lab_proxy *p, const struct proxy_event *e)
+{
+	static const char *const words[] = { [RETRY_GIVE_UP] = "give up",
+		[RETRY_AGAIN] = "retry",
+		[RETRY_ELSEWHERE] = "elsewhere" };
+	char text[TRACE_TEXT] = "good";
+
+	if (e->decision != NULL)
+		snprintf(text, sizeof text, "%s: %s",
+		    words[e->decision->action], e->decision->why);
+	note(p, e, "attempt", 0, text);
+}
+
+static enum proxy_answer
+on_proxy(void *arg, const struct proxy_event *e)
+{
+	struct lab_proxy *p = arg;
+	enum proxy_answer answer = PROXY_GO;
+	char text[TRACE_TEXT];
+
+	switch (e->what) {
+	case PROXY_OPENED:
+		lab_add_fd(p->lab, e->fd);
+		remember_port(p, e);
+		note(p, e, "opened", 0, "");
+		break;
+	case PROXY_ENTERED:
+	case PROXY_LIMITED:
+		answer = gate_answer(&p->gate, e, id_of(p, e));
+		note(p, e, answer == PROXY_HOLD ? "held" : "state", 0,
+		    strchr(e->checkpoint, '.') + 1);
+		break;
+	case PROXY_READ:
+		note(p, e, "received", e->size,
+		    trace_snippet(text, e->bytes, e->size));
+		break;
+	case PROXY_SENT:
+		note(p, e, "sent", e->size,
+		    trace_snippet(text, e->bytes, e->size));
+		break;
+	case PROXY_ATTEMPT:
+		remember_attempt(p, e);
+		note_attempt(p, e);
+		break;
+	case PROXY_CLOSED:
+		lab_drop_fd(p->lab, e->fd);
+		gate_forget(&p->gate, e->actor);
+		note(p, e, "closed", 0, "");
+		break;
+	}
+	return answer;
+}
+
+/* --------------------------------------------------------------- public -- */
+
+static void
+lab_proxy_free(void *arg)
+{
+	struct lab_proxy *p = arg;
+
+	proxy_free(p->proxy);
+	gate_free(&p->gate);
+	free(p->attempts);
+	free(p->ends);
+	free(p->ports);
+	free(p);
+}
+
+struct lab_proxy *
+lab_proxy_new(struct lab *lab, const struct proxy_options *options, char *error,
+    size_t error_size)
+{
+	struct proxy_clock clock = { lab_clock(lab), clock_timer_new,
+		clock_timer_arm, clock_timer_cancel, clock_timer_free };
+	struct lab_proxy *p = calloc(1, sizeof *p);
+	int fd = -1;
+
+	if (p == NULL)
+		goto fail;
+	p->lab = lab;
+	fd = lab_listen(&p->address);
+	if (fd < 0)
+		goto fail;
+	p->proxy = proxy_new(lab_base(lab), options, &clock, on_proxy, p);
+	if (p->proxy == NULL || proxy_listen(p->proxy, fd) != 0)
+		goto fail;
+	p->number = lab_enrol(lab, LAB_PROXY, p, lab_proxy_free);
+	if (p->number != 0)
+		return p;
+fail:
+	snprintf(error, error_size, "cannot make a proxy: %m");
+	if (p != NULL)
+		lab_proxy_free(p);
+	return NULL;
+}
+
+unsigned
+lab_proxy_number(const struct lab_proxy *p)
+{
+	return p->number;
+}
+
+struct lab *
+lab_proxy_lab(const struct lab_proxy *p)
+{
+	return p->lab;
+}
+
+const struct sockaddr_in *
+lab_proxy_address(const struct lab_proxy *p)
+{
+	return &p->address;
+}
+
+struct gate *
+lab_proxy_gate(struct lab_proxy *p)
+{
+	return &p->gate;
+}
+
+const struct proxy *
+lab_proxy_proxy(const struct lab_proxy *p)
+{
+	return p->proxy;
+}
+
+size_t
+lab_proxy_n_attempts(const struct lab_proxy *p)
+{
+	return p->n_attempts;
+}
+
+const struct lab_attempt *
+lab_proxy_attempt(const struct lab_proxy *p, size_t n)
+{
+	return &p->attempts[n];
+}
+
+void
+lab_proxy_note_end(struct lab_proxy *p, unsigned port)
+{
+	for (size_t i = 0; i < p->gate.n_held; i++) {
+		const struct gate_held *h = &p->gate.held[i];
+		struct held_end *ends;
+
+		if (h->id[0] == '\0' || local_port(h->fd) != port)
+			continue;
+		ends = realloc(p->ends, (p->n_ends + 1) * sizeof *ends);
+		if (ends == NULL)
+			return;
+		p->ends = ends;
+		ends += p->n_ends++;
+		snprintf(ends->id, sizeof ends->id, "%s", h->id);
+		ends->port = port;
+	}
+}
+
+bool
+lab_proxy_was_held(const struct lab_proxy *p, const char *id, unsigned port)
+{
+	for (size_t i = 0; i < p->n_ends; i++)
+		if (p->ends[i].port == port && strcmp(p->ends[i].id, id) == 0)
+			return true;
+	return false;
+}

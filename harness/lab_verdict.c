@@ -1,0 +1,142 @@
+/* lab_verdict.c - see lab_verdict.h. */
+#include "harness/lab_verdict.h"
+
+#include <string.h>
+
+#include "harness/lab.h"
+#include "harness/lab_backend.h"
+#include "harness/lab_proxy.h"
+
+/* Was the request held by one of our proxies, on that connection, when the
+ * backend ended it? */
+static bool
+was_held(struct lab *lab, const char *id, unsigned port)
+{
+	struct lab_proxy *p;
+
+	for (unsigned n = 1; (p = lab_actor(lab, LAB_PROXY, n)) != NULL; n++)
+		if (port != 0 && lab_proxy_was_held(p, id, port))
+			return true;
+	return false;
+}
+
+static enum order
+order_of_point(enum close_point on, enum ending ending)
+{
+	switch (on) {
+	case POINT_ARRIVAL:
+		return ORDER_CROSSING;
+	case POINT_IDLE:
+		return ending == ENDING_VANISH ? ORDER_CROSSING : ORDER_SETTLED;
+	default:
+		return ORDER_CAUSED;
+	}
+}
+
+/* Orders from the weakest to the strongest: with two faults, the one that the
+ * request met in the act says more than the one that was over before. */
+static void
+decide(struct lab_verdict *v, enum order order)
+{
+	if (order > v->order)
+		v->order = order;
+}
+
+static void
+count_attempts(struct lab *lab, struct lab_backend *b, const char *id,
+    struct lab_verdict *v)
+{
+	const struct ledger *books = backend_ledger(lab_backend_backend(b));
+	unsigned last_conn = 0;
+
+	for (size_t i = 0; i < ledger_n_attempts(books); i++) {
+		const struct ledger_attempt *a = ledger_attempt(books, i);
+
+		if (strcmp(a->id, id) != 0)
+			continue;
+		v->attempts++;
+		v->executed += a->executed;
+		v->unseen = v->unseen || a->unseen;
+		v->connections += a->conn != last_conn;
+		last_conn = a->conn;
+		if (!a->ended)
+			continue;
+		v->reached = true;
+		decide(v,
+		    was_held(lab, id, lab_backend_port(b, a->conn))
+			? ORDER_HELD
+			: order_of_point(a->ended_on, a->ending));
+	}
+}
+
+/* Connections that ended without the request having arrived there: it may have
+ * been chosen for one all the same, and met the reset before its first byte
+ * left.  Only our own proxy can tell. */
+static void
+look_at_ends(struct lab *lab, struct lab_backend *b, const char *id,
+    struct lab_verdict *v)
+{
+	const struct backend *backend = lab_backend_backend(b);
+	struct backend_conn c;
+
+	for (unsigned n = 1; backend_conn(backend, n, &c); n++) {
+		if (!c.ended)
+			continue;
+		if (was_held(lab, id, c.peer_port)) {
+			v->reached = true;
+			decide(v, ORDER_HELD);
+		} else if (c.ended_on == POINT_IDLE &&
+		    lab_backend_end_seq(b, n) <=
+			exchange_start_seq(v->exchange)) {
+			decide(v, ORDER_SETTLED);
+		}
+	}
+}
+
+static void
+look_up_mark(struct lab_backend *b, const char *id, unsigned long mark,
+    struct verdict_facts *f)
+{
+	const struct ledger *books = backend_ledger(lab_backend_backend(b));
+	const struct ledger_mark *m = ledger_find_mark(books, mark);
+
+	if (m == NULL || f->mark_own)
+		return;
+	f->mark_known = true;
+	f->mark_own = m->belongs && strcmp(m->id, id) == 0;
+	f->mark_said = m->said;
+	f->mark_status = m->status;
+	f->mark_body_size = m->body_size;
+	f->mark_body_hash = m->body_hash;
+}
+
+bool
+lab_verdict(struct lab *lab, const char *id, struct lab_verdict *v)
+{
+	struct exchange *e = client_find(lab, id);
+	const struct reply *r;
+	struct verdict_facts f = { .marks = true };
+	struct lab_backend *b;
+
+	if (e == NULL)
+		return false;
+	*v = (struct lab_verdict){ .told = *exchange_told(e), .exchange = e };
+	r = exchange_reply(e);
+	v->status = r->status;
+	f.complete = v->told.complete;
+	f.timeout = v->told.timeout;
+	f.status = r->status;
+	f.mark = r->mark;
+	f.to_head = r->to_head;
+	f.body_size = r->body_size;
+	f.body_hash = r->body_hash;
+	for (unsigned n = 1; (b = lab_actor(lab, LAB_BACKEND, n)) != NULL;
+	     n++) {
+		count_attempts(lab, b, id, v);
+		look_at_ends(lab, b, id, v);
+		look_up_mark(b, id, r->mark, &f);
+	}
+	f.executed = v->executed;
+	v->name = verdict_judge(&f);
+	return true;
+}

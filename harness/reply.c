@@ -1,0 +1,283 @@
+/* reply.c - see reply.h.
+ *
+ *   HEAD --empty line--> BODY_LENGTH | CHUNK_SIZE | BODY_CLOSE | complete
+ *   CHUNK_SIZE --> CHUNK_DATA --> CHUNK_END --> CHUNK_SIZE ... TRAILER
+ *
+ * A 1xx head is counted and dropped, and HEAD begins again.
+ */
+#include "harness/reply.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "backend/ledger.h"
+
+enum phase {
+	HEAD,
+	BODY_LENGTH,
+	BODY_CLOSE,
+	CHUNK_SIZE,
+	CHUNK_DATA,
+	CHUNK_END,
+	TRAILER
+};
+
+#define HEAD_MAX 65536
+
+void
+reply_init(struct reply *r, bool to_head)
+{
+	free(r->head);
+	free(r->body);
+	memset(r, 0, sizeof *r);
+	r->to_head = to_head;
+	r->body_hash = LEDGER_HASH_INIT;
+}
+
+void
+reply_free(struct reply *r)
+{
+	free(r->head);
+	free(r->body);
+	r->head = r->body = NULL;
+}
+
+static bool
+append(char **to, size_t *size, size_t *room, const char *bytes, size_t n)
+{
+	if (*size + n + 1 > *room) {
+		size_t wanted = 2 * (*size + n + 1);
+		char *bigger = realloc(*to, wanted);
+
+		if (bigger == NULL)
+			return false;
+		*to = bigger;
+		*room = wanted;
+	}
+	memcpy(*to + *size, bytes, n);
+	*size += n;
+	(*to)[*size] = '\0';
+	return true;
+}
+
+const char *
+reply_header(
+    const char *head, size_t head_size, const char *name, size_t *value_size)
+{
+	const char *end = head + head_size, *line = head, *next;
+	size_t n = strlen(name);
+
+	for (; line < end; line = next) {
+		const char *value, *stop = memchr(line, '\n', end - line);
+
+		if (stop == NULL)
+			return NULL;
+		next = stop + 1;
+		if ((size_t)(stop - line) <= n || line[n] != ':' ||
+		    strncasecmp(line, name, n) != 0)
+			continue;
+		value = line + n + 1;
+		while (value < stop && (*value == ' ' || *value == '\t'))
+			value++;
+		while (stop > value && (unsigned char)stop[-1] <= ' ')
+			stop--;
+		*value_size = stop - value;
+		return value;
+	}
+	return NULL;
+}
+
+static bool
+header_has(const struct reply *r, const char *name, const char *token)
+{
+	size_t size, n = strlen(token);
+	const char *v = reply_header(r->head, r->head_size, name, &size);
+
+	for (size_t i = 0; v != NULL && i + n <= size; i++)
+		if (strncasecmp(v + i, token, n) == 0)
+			return true;
+	return false;
+}
+
+/* RFC 9112 6.3: what ends the body of this final response. */
+static void
+choose_body(struct reply *r)
+{
+	size_t size;
+	const char *v;
+
+	if (r->to_head || r->status == 204 || r->status == 304) {
+		r->state = REPLY_COMPLETE;
+	} else if (header_has(r, "Transfer-Encoding", "chunked")) {
+		r->phase = CHUNK_SIZE;
+	} else if ((v = reply_header(r->head, r->head_size, "Content-Length",
+			&size)) != NULL) {
+		r->left = strtoull(v, NULL, 10);
+		r->phase = BODY_LENGTH;
+		if (r->left == 0)
+			r->state = REPLY_COMPLETE;
+	} else {
+		r->until_close = r->close = true;
+		r->phase = BODY_CLOSE;
+	}
+}
+
+static void
+head_done(struct reply *r)
+{
+	size_t size;
+	const char *v;
+	bool old;
+
+	if (r->head_size < 12 || strncmp(r->head, "HTTP/1.", 7) != 0 ||
+	    r->head[8] != ' ') {
+		r->state = REPLY_INVALID;
+		return;
+	}
+	r->status = atoi(r->head + 9);
+	if (r->status < 100 || r->status > 999) {
+		r->state = REPLY_INVALID;
+		return;
+	}
+	if (r->status < 200) {
+		r->n_interim++;
+		r->status = 0;
+		r->head_size = 0;
+		return;
+	}
+	old = r->head[7] == '0';
+	r->close = header_has(r, "Connection", "close") ||
+	    (old && !header_has(r, "Connection", "keep-alive"));
+	v = reply_header(r->head, r->head_size, LEDGER_MARK_HEADER, &size);
+	if (v != NULL)
+		r->mark = strtoul(v, NULL, 10);
+	choose_body(r);
+}
+
+/* Take a line's bytes.  Returns: bytes taken; *done when its end was seen. */
+static size_t
+take_line(struct reply *r, const char *bytes, size_t size, bool *done)
+{
+	const char *end = memchr(bytes, '\n', size);
+	size_t n = end != NULL ? (size_t)(end - bytes) + 1 : size;
+
+	for (size_t i = 0; i < n; i++)
+		if (r->line_size < sizeof r->line - 1 && bytes[i] != '\r' &&
+		    bytes[i] != '\n')
+			r->line[r->line_size++] = bytes[i];
+	r->line[r->line_size] = '\0';
+	*done = end != NULL;
+	return n;
+}
+
+static size_t
+feed_head(struct reply *r, const char *bytes, size_t size)
+{
+	const char *end = memchr(bytes, '\n', size);
+	size_t n = end != NULL ? (size_t)(end - bytes) + 1 : size;
+	size_t begin = r->head_size;
+
+	if (r->head_size + n > HEAD_MAX ||
+	    !append(&r->head, &r->head_size, &r->head_room, bytes, n)) {
+		r->state = REPLY_INVALID;
+		return n;
+	}
+	if (end == NULL)
+		return n;
+	/* An empty line: this line is it, or it was begun by a CR. */
+	if (n == 1 && begin > 0 &&
+	    (r->head[begin - 1] == '\n' ||
+		(begin > 1 && r->head[begin - 1] == '\r' &&
+		    r->head[begin - 2] == '\n')))
+		head_done(r);
+	else if (n == 2 && bytes[0] == '\r' && begin > 0 &&
+	    r->head[begin - 1] == '\n')
+		head_done(r);
+	return n;
+}
+
+static size_t
+feed_body(struct reply *r, const char *bytes, size_t size)
+{
+	if (r->phase != BODY_CLOSE && size > r->left)
+		size = r->left;
+	r->body_hash = ledger_hash(r->body_hash, bytes, size);
+	if (!append(&r->body, &r->body_size, &r->body_room, bytes, size)) {
+		r->state = REPLY_INVALID;
+		return size;
+	}
+	if (r->phase == BODY_CLOSE)
+		return size;
+	r->left -= size;
+	if (r->left == 0 && r->phase == BODY_LENGTH)
+		r->state = REPLY_COMPLETE;
+	else if (r->left == 0)
+		r->phase = CHUNK_END;
+	return size;
+}
+
+/* A whole line of the chunked coding stands in r->line. */
+static void
+chunk_line(struct reply *r)
+{
+	char *end;
+
+	if (r->phase == CHUNK_END) {
+		r->phase = CHUNK_SIZE;
+		if (r->line_size > 0)
+			r->state = REPLY_INVALID;
+	} else if (r->phase == CHUNK_SIZE) {
+		r->left = strtoull(r->line, &end, 16);
+		if (end == r->line)
+			r->state = REPLY_INVALID;
+		r->phase = r->left > 0 ? CHUNK_DATA : TRAILER;
+	} else if (r->line_size == 0) {
+		r->state = REPLY_COMPLETE;
+	}
+	r->line_size = 0;
+}
+
+size_t
+reply_feed(struct reply *r, const char *bytes, size_t size)
+{
+	size_t used = 0;
+
+	while (used < size && r->state == REPLY_READING) {
+		const char *p = bytes + used;
+		size_t left = size - used;
+		bool done;
+
+		switch ((enum phase)r->phase) {
+		case HEAD:
+			used += feed_head(r, p, left);
+			break;
+		case BODY_LENGTH:
+		case BODY_CLOSE:
+		case CHUNK_DATA:
+			used += feed_body(r, p, left);
+			break;
+		case CHUNK_SIZE:
+		case CHUNK_END:
+		case TRAILER:
+			used += take_line(r, p, left, &done);
+			if (done)
+				chunk_line(r);
+			break;
+		}
+	}
+	return used;
+}
+
+void
+reply_end(struct reply *r, bool orderly)
+{
+	if (r->state == REPLY_READING && r->phase == BODY_CLOSE && orderly)
+		r->state = REPLY_COMPLETE;
+}
+
+bool
+reply_begun(const struct reply *r)
+{
+	return r->status != 0 || r->head_size > 0;
+}
