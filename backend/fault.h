@@ -79,6 +79,19 @@ void fault_init(struct fault *);
 int fault_set(struct fault *, const char *key, const char *value, size_t size,
     char *error, size_t error_size);
 
+/* Set several keys from one line, as in
+ * "conn=1,request=2,on=arrival,close=rst", and check the fault.  In a value
+ * \r \n \t \\ \, and \xHH stand for those bytes.
+ *
+ * Returns: as fault_set().
+ */
+int fault_parse(
+    struct fault *, const char *line, char *error, size_t error_size);
+
+/* Write the line that fault_parse() would read.  Returns: its length, as
+ * snprintf() does. */
+size_t fault_print(const struct fault *, char *line, size_t line_size);
+
 /* Check a complete fault: on and close given, `at` where and only where the
  * point wants it, after_ms only with idle, announce only where a response
  * precedes the ending, accept and idle without method, path and id.

@@ -82,4 +82,27 @@ uint64_t ledger_hash(uint64_t hash, const void *bytes, size_t size);
  */
 bool ledger_id_of(const char *head, size_t size, char id[LEDGER_ID_MAX]);
 
+/* What follows keeps the books; only the backend writes in them. */
+
+struct ledger *ledger_new(void); /* NULL when out of memory */
+void ledger_free(struct ledger *);
+
+#define LEDGER_NONE ((size_t)-1)
+
+/* Enter an attempt, empty but for conn and request.  Returns: its index, or
+ * LEDGER_NONE when out of memory. */
+size_t ledger_enter(struct ledger *, unsigned conn, unsigned request);
+
+/* The n-th attempt, to be written to.  LEDGER_NONE is allowed and gives an
+ * entry that nobody reads. */
+struct ledger_attempt *ledger_edit(struct ledger *, size_t n);
+
+/* A mark that no response of this process bears yet; all have the same number
+ * of digits, so that byte offsets in responses do not depend on it. */
+unsigned long ledger_next_mark(void);
+
+/* Enter a mark; they must come in ascending order.  Out of memory, it is not
+ * entered. */
+void ledger_enter_mark(struct ledger *, const struct ledger_mark *);
+
 #endif

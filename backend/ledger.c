@@ -1,0 +1,149 @@
+/* ledger.c - see ledger.h. */
+#include "backend/ledger.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/follow.h"
+
+struct ledger {
+	struct ledger_attempt *attempts;
+	size_t n_attempts, attempts_size;
+	struct ledger_mark *marks; /* ascending */
+	size_t n_marks, marks_size;
+	struct ledger_attempt spill; /* stands in for what has no room */
+};
+
+struct ledger *
+ledger_new(void)
+{
+	return calloc(1, sizeof(struct ledger));
+}
+
+void
+ledger_free(struct ledger *l)
+{
+	if (l == NULL)
+		return;
+	free(l->attempts);
+	free(l->marks);
+	free(l);
+}
+
+/* Room for one more element in an array that doubles.  Returns: the array, or
+ * NULL, with the old one still valid. */
+static void *
+room(void *array, size_t n, size_t *size, size_t element)
+{
+	size_t more = *size == 0 ? 8 : *size * 2;
+	void *grown;
+
+	if (n < *size)
+		return array;
+	grown = realloc(array, more * element);
+	if (grown != NULL)
+		*size = more;
+	return grown;
+}
+
+size_t
+ledger_enter(struct ledger *l, unsigned conn, unsigned request)
+{
+	struct ledger_attempt *grown = room(
+	    l->attempts, l->n_attempts, &l->attempts_size, sizeof *l->attempts);
+	struct ledger_attempt *a;
+
+	if (grown == NULL)
+		return LEDGER_NONE;
+	l->attempts = grown;
+	a = &l->attempts[l->n_attempts];
+	memset(a, 0, sizeof *a);
+	a->conn = conn;
+	a->request = request;
+	a->ended_on = N_POINTS;
+	a->ending = N_ENDINGS;
+	return l->n_attempts++;
+}
+
+struct ledger_attempt *
+ledger_edit(struct ledger *l, size_t n)
+{
+	assert(n < l->n_attempts || n == LEDGER_NONE);
+	if (n != LEDGER_NONE)
+		return &l->attempts[n];
+	memset(&l->spill, 0, sizeof l->spill);
+	return &l->spill;
+}
+
+size_t
+ledger_n_attempts(const struct ledger *l)
+{
+	return l->n_attempts;
+}
+
+const struct ledger_attempt *
+ledger_attempt(const struct ledger *l, size_t n)
+{
+	return n < l->n_attempts ? &l->attempts[n] : NULL;
+}
+
+unsigned long
+ledger_next_mark(void)
+{
+	static unsigned long last = 1000000000;
+
+	return ++last;
+}
+
+void
+ledger_enter_mark(struct ledger *l, const struct ledger_mark *mark)
+{
+	struct ledger_mark *grown =
+	    room(l->marks, l->n_marks, &l->marks_size, sizeof *l->marks);
+
+	if (grown == NULL)
+		return;
+	l->marks = grown;
+	assert(l->n_marks == 0 || l->marks[l->n_marks - 1].mark < mark->mark);
+	l->marks[l->n_marks++] = *mark;
+}
+
+static int
+compare_mark(const void *key, const void *element)
+{
+	unsigned long a = *(const unsigned long *)key;
+	unsigned long b = ((const struct ledger_mark *)element)->mark;
+
+	return a < b ? -1 : a > b;
+}
+
+const struct ledger_mark *
+ledger_find_mark(const struct ledger *l, unsigned long mark)
+{
+	if (l->n_marks == 0)
+		return NULL;
+	return bsearch(
+	    &mark, l->marks, l->n_marks, sizeof *l->marks, compare_mark);
+}
+
+uint64_t
+ledger_hash(uint64_t hash, const void *bytes, size_t size)
+{
+	const unsigned char *at = bytes;
+
+	for (size_t i = 0; i < size; i++)
+		hash = (hash ^ at[i]) * 0x100000001b3u;
+	return hash;
+}
+
+bool
+ledger_id_of(const char *head, size_t size, char id[LEDGER_ID_MAX])
+{
+	struct follow f;
+
+	follow_start(&f, FOLLOW_REQUEST, false);
+	follow_feed(&f, head, size);
+	memcpy(id, f.id, LEDGER_ID_MAX);
+	return f.id_known;
+}
