@@ -65,7 +65,8 @@ struct retry_decision {
 	const char *why; /* static string, never NULL */
 };
 
-/* May this request ride a pooled connection? */
+/* May this request ride a pooled connection?  Returns: RETRY_AGAIN where it
+ * may, RETRY_ELSEWHERE where it must have a fresh one. */
 struct retry_decision reuse_decide(
     enum reuse_policy, const struct request_facts *);
 

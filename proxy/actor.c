@@ -1,0 +1,246 @@
+/* actor.c - see actor.h.
+ *
+ *   event, timer, poke ──> latches ──> run ──> step ──> enter ──> step …
+ *
+ * enter() is the only place where a state changes, run() the only one where
+ * an actor is freed in operation.  run() never runs inside itself: whoever
+ * wants another actor to move pokes it.
+ */
+#include "proxy/actor.h"
+
+#include <assert.h>
+#include <event2/event.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proxy/exchange.h"
+#include "proxy/internal.h"
+
+struct proxy_event
+actor_event(struct proxy_actor *a, enum proxy_what what)
+{
+	const struct exchange *x = a->exchange;
+	struct proxy_event e = { .what = what,
+		.actor = a,
+		.fd = a->fd,
+		.serial = a->serial,
+		.checkpoint = a->machine->states[a->state].checkpoint };
+
+	if (x != NULL) {
+		e.exchange = x->serial;
+		e.attempt = x->attempt;
+		e.head = buffer_bytes(&x->head);
+		e.head_size = buffer_size(&x->head);
+	}
+	return e;
+}
+
+enum proxy_answer
+actor_tell(struct proxy_actor *a, const struct proxy_event *e)
+{
+	struct proxy *p = a->proxy;
+
+	return p->watch == NULL ? PROXY_GO : p->watch(p->watch_arg, e);
+}
+
+/* The only place where the state changes.  The watcher is told before
+ * anything is done in the new state. */
+static void
+enter(struct proxy_actor *a, int next)
+{
+	struct proxy_event e;
+
+	a->state = next;
+	a->entered = true;
+	e = actor_event(a, PROXY_ENTERED);
+	if (actor_tell(a, &e) == PROXY_HOLD)
+		a->held = true;
+}
+
+static bool
+may_step(const struct proxy_actor *a)
+{
+	unsigned wants = a->machine->states[a->state].wants | LATCH_POKED;
+
+	return !a->held && a->state != a->machine->last &&
+	    (a->entered || (a->latches & wants) != 0);
+}
+
+static void
+run(struct proxy_actor *a)
+{
+	int next;
+
+	assert(!a->running);
+	a->running = true;
+	while (may_step(a)) {
+		a->entered = false;
+		a->latches &= ~(unsigned)LATCH_POKED;
+		next = a->machine->states[a->state].step(a);
+		if (next != a->state)
+			enter(a, next);
+		else if ((a->latches & LATCH_POKED) == 0)
+			break; /* it did what it could */
+	}
+	a->running = false;
+	if (a->state == a->machine->last && !a->held)
+		a->machine->release(a);
+}
+
+static void
+on_event(evutil_socket_t fd, short what, void *arg)
+{
+	struct proxy_actor *a = arg;
+
+	if (what & EV_READ)
+		a->latches |= LATCH_READABLE;
+	if (what & EV_WRITE)
+		a->latches |= LATCH_WRITABLE;
+	run(a);
+}
+
+static void
+on_timer(void *arg)
+{
+	struct proxy_actor *a = arg;
+
+	a->armed = false;
+	a->latches |= LATCH_TIMER;
+	/* A replaced clock may fire anywhere; stepping is the loop's. */
+	event_active(a->event, EV_TIMEOUT, 0);
+}
+
+bool
+actor_open(struct proxy_actor *a, struct proxy *p, int fd,
+    const struct actor_machine *machine, int first, unsigned long serial)
+{
+	struct proxy_event e;
+
+	a->proxy = p;
+	a->machine = machine;
+	a->fd = fd;
+	a->state = first;
+	a->serial = serial;
+	a->latches = LATCH_WRITABLE; /* until a write says otherwise */
+	a->timer = p->clock.timer_new(p->clock.arg, on_timer, a);
+	if (a->timer == NULL)
+		return false;
+	a->event = event_new(
+	    p->base, fd, EV_READ | EV_WRITE | EV_ET | EV_PERSIST, on_event, a);
+	if (a->event == NULL || event_add(a->event, NULL) != 0) {
+		if (a->event != NULL)
+			event_free(a->event);
+		p->clock.timer_free(a->timer);
+		return false;
+	}
+	TAILQ_INSERT_TAIL(
+	    machine->is_upstream ? &p->upstreams : &p->sessions, a, link);
+	e = actor_event(a, PROXY_OPENED);
+	actor_tell(a, &e);
+	enter(a, first);
+	actor_poke(a);
+	return true;
+}
+
+void
+actor_close(struct proxy_actor *a)
+{
+	struct proxy *p = a->proxy;
+	struct proxy_event e = actor_event(a, PROXY_CLOSED);
+
+	actor_tell(a, &e);
+	TAILQ_REMOVE(
+	    a->machine->is_upstream ? &p->upstreams : &p->sessions, a, link);
+	p->clock.timer_free(a->timer);
+	event_free(a->event);
+	if (a->reset)
+		io_reset(a->fd);
+	else
+		close(a->fd);
+	proxy_regained_descriptor(p);
+}
+
+void
+actor_poke(struct proxy_actor *a)
+{
+	a->latches |= LATCH_POKED;
+	if (!a->running)
+		event_active(a->event, EV_TIMEOUT, 0);
+}
+
+void
+actor_arm(struct proxy_actor *a, int ms)
+{
+	bool was_armed = a->armed;
+
+	a->latches &= ~(unsigned)LATCH_TIMER;
+	a->armed = ms > 0;
+	if (ms > 0)
+		a->proxy->clock.timer_arm(a->timer, ms);
+	else if (was_armed)
+		a->proxy->clock.timer_cancel(a->timer);
+}
+
+/* The first error is the cause, what follows it only its echo. */
+static void
+keep_error(struct proxy_actor *a, const struct io_result *r)
+{
+	if (r->outcome == IO_FAILED && a->error == 0)
+		a->error = r->error;
+	if (r->outcome == IO_FAILED || r->outcome == IO_EOF)
+		a->peer_closed = true;
+}
+
+static void
+tell_bytes(
+    struct proxy_actor *a, enum proxy_what what, const void *bytes, size_t size)
+{
+	struct proxy_event e;
+
+	if (a->proxy->watch == NULL)
+		return;
+	e = actor_event(a, what);
+	e.bytes = bytes;
+	e.size = size;
+	actor_tell(a, &e);
+}
+
+struct io_result
+actor_read(struct proxy_actor *a, void *bytes, size_t size)
+{
+	struct io_result r = io_read(a->fd, bytes, size);
+
+	if (r.outcome == IO_DONE)
+		tell_bytes(a, PROXY_READ, bytes, r.n);
+	else
+		a->latches &= ~(unsigned)LATCH_READABLE;
+	keep_error(a, &r);
+	return r;
+}
+
+struct io_result
+actor_write(struct proxy_actor *a, const void *bytes, size_t size)
+{
+	struct io_result r = io_write(a->fd, bytes, size);
+
+	if (r.outcome == IO_DONE)
+		tell_bytes(a, PROXY_SENT, bytes, r.n);
+	else
+		a->latches &= ~(unsigned)LATCH_WRITABLE;
+	keep_error(a, &r);
+	return r;
+}
+
+bool
+proxy_is_held(const struct proxy_actor *a)
+{
+	return a->held;
+}
+
+void
+proxy_release(struct proxy_actor *a)
+{
+	assert(a->held);
+	a->held = false;
+	actor_poke(a);
+}

@@ -1,0 +1,114 @@
+/* buffer.c - see buffer.h. */
+#include "proxy/buffer.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SMALLEST = 4096 };
+
+const char *
+buffer_bytes(const struct buffer *b)
+{
+	return b->bytes == NULL ? "" : b->bytes + b->begin;
+}
+
+size_t
+buffer_size(const struct buffer *b)
+{
+	return b->end - b->begin;
+}
+
+char *
+buffer_reserve(struct buffer *b, size_t size)
+{
+	size_t used = buffer_size(b), wanted = b->capacity;
+	char *grown;
+
+	if (b->capacity - b->end >= size && b->bytes != NULL)
+		return b->bytes + b->end;
+	if (b->capacity - used >= size && b->bytes != NULL) {
+		memmove(b->bytes, b->bytes + b->begin, used);
+		b->begin = 0;
+		b->end = used;
+		return b->bytes + b->end;
+	}
+	if (size > SIZE_MAX / 4 - used)
+		return NULL;
+	if (wanted < SMALLEST)
+		wanted = SMALLEST;
+	while (wanted - used < size)
+		wanted *= 2;
+	grown = malloc(wanted);
+	if (grown == NULL)
+		return NULL;
+	if (used > 0)
+		memcpy(grown, b->bytes + b->begin, used);
+	free(b->bytes);
+	*b = (struct buffer){ grown, 0, used, wanted };
+	return b->bytes + b->end;
+}
+
+void
+buffer_commit(struct buffer *b, size_t size)
+{
+	assert(size <= b->capacity - b->end);
+	b->end += size;
+}
+
+bool
+buffer_append(struct buffer *b, const void *bytes, size_t size)
+{
+	char *room;
+
+	if (size == 0)
+		return true;
+	room = buffer_reserve(b, size);
+	if (room == NULL)
+		return false;
+	memcpy(room, bytes, size);
+	buffer_commit(b, size);
+	return true;
+}
+
+bool
+buffer_print(struct buffer *b, const char *format, ...)
+{
+	char text[1024];
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	assert(n >= 0 && (size_t)n < sizeof text);
+	return buffer_append(b, text, (size_t)n);
+}
+
+void
+buffer_consume(struct buffer *b, size_t size)
+{
+	assert(size <= buffer_size(b));
+	b->begin += size;
+	if (b->begin == b->end)
+		b->begin = b->end = 0;
+}
+
+void
+buffer_truncate(struct buffer *b, size_t size)
+{
+	assert(size <= buffer_size(b));
+	b->end = b->begin + size;
+	if (size == 0)
+		b->begin = b->end = 0;
+}
+
+void
+buffer_free(struct buffer *b)
+{
+	free(b->bytes);
+	*b = (struct buffer){ 0 };
+}

@@ -1,0 +1,210 @@
+/* exchange.c - see exchange.h. */
+#include "proxy/exchange.h"
+
+#include <assert.h>
+
+void
+exchange_reset(struct exchange *x)
+{
+	struct exchange fresh = { .session = x->session,
+		.request.minor = 1,
+		.head = x->head,
+		.up = x->up,
+		.down = x->down };
+
+	*x = fresh;
+	buffer_truncate(&x->head, 0);
+	buffer_truncate(&x->up, 0);
+	buffer_truncate(&x->down, 0);
+}
+
+int
+exchange_begin(struct exchange *x, const char *head, size_t size,
+    const struct proxy_options *o, const char **why)
+{
+	int status;
+
+	x->replay_bytes = (size_t)o->replay_bytes;
+	*why = "out of memory";
+	if (!buffer_append(&x->head, head, size))
+		return 503;
+	status = request_read(&x->request, buffer_bytes(&x->head), size, why);
+	if (status != 0)
+		return status;
+	x->facts = request_facts(&x->request, o);
+	x->close = !x->request.keep_alive;
+	x->asks_close = o->reuse == REUSE_NEVER || o->pool_size == 0;
+	if (!request_write(&x->request, buffer_bytes(&x->head), size,
+		&o->upstream, x->asks_close, &x->up)) {
+		*why = "out of memory";
+		return 503;
+	}
+	return 0;
+}
+
+void
+exchange_free(struct exchange *x)
+{
+	buffer_free(&x->head);
+	buffer_free(&x->up);
+	buffer_free(&x->down);
+}
+
+/* Append bytes, as a chunk where the other side gets chunks. */
+static bool
+append(struct buffer *b, bool chunked, const char *bytes, size_t size)
+{
+	if (size == 0)
+		return true; /* an empty chunk would be the last one */
+	if (!chunked)
+		return buffer_append(b, bytes, size);
+	return buffer_print(b, "%zx\r\n", size) &&
+	    buffer_append(b, bytes, size) && buffer_append(b, "\r\n", 2);
+}
+
+bool
+exchange_add_body(struct exchange *x, const char *bytes, size_t size)
+{
+	if (x->unwanted)
+		return true;
+	x->n_body += size;
+	if (x->n_body > x->replay_bytes && x->facts.replayable) {
+		x->facts.replayable = false;
+		buffer_consume(&x->up, x->up_sent);
+		x->up_sent = 0;
+	}
+	return append(
+	    &x->up, x->request.framing == FRAMING_CHUNKED, bytes, size);
+}
+
+bool
+exchange_end_body(struct exchange *x)
+{
+	x->whole = true;
+	if (x->unwanted || x->request.framing != FRAMING_CHUNKED)
+		return true;
+	return buffer_append(&x->up, "0\r\n\r\n", 5);
+}
+
+bool
+exchange_takes_body(const struct exchange *x)
+{
+	return x->unwanted ||
+	    buffer_size(&x->up) - x->up_sent < EXCHANGE_WINDOW;
+}
+
+const char *
+exchange_unsent(const struct exchange *x, size_t *size)
+{
+	*size = x->unwanted ? 0 : buffer_size(&x->up) - x->up_sent;
+	return buffer_bytes(&x->up) + x->up_sent;
+}
+
+void
+exchange_was_sent(struct exchange *x, size_t size)
+{
+	x->now.sent += size;
+	x->up_sent += size;
+	if (!x->facts.replayable) {
+		buffer_consume(&x->up, x->up_sent);
+		x->up_sent = 0;
+	}
+}
+
+bool
+exchange_all_sent(const struct exchange *x)
+{
+	return x->whole && !x->unwanted && x->up_sent == buffer_size(&x->up);
+}
+
+void
+exchange_attempt(struct exchange *x, bool reused, struct upstream *carrier,
+    unsigned long serial)
+{
+	assert(x->facts.replayable || x->now.sent == 0);
+	x->attempt++;
+	x->state = ATTEMPT_RUNNING;
+	x->carrier = carrier;
+	x->upstream = serial;
+	x->now = (struct attempt){ .reused = reused };
+	x->n_interim_bytes = 0;
+	x->invalid = NULL;
+	x->up_sent = 0;
+}
+
+bool
+exchange_add_interim(
+    struct exchange *x, const struct response *r, const char *head, size_t size)
+{
+	size_t before = buffer_size(&x->down);
+
+	x->n_interim_bytes += size;
+	/* RFC 9110 15.2: HTTP/1.0 knows no 1xx. */
+	if (x->request.minor == 0)
+		return true;
+	if (!response_write(r, head, size, false, RESPONSE_PLAIN, &x->down))
+		return false;
+	x->down_interim += buffer_size(&x->down) - before;
+	return true;
+}
+
+bool
+exchange_add_final(
+    struct exchange *x, const struct response *r, const char *head, size_t size)
+{
+	enum response_connection connection = RESPONSE_PLAIN;
+
+	x->response = *r;
+	x->response.line = (struct span){ "", 0 }; /* head is borrowed */
+	if (r->framing == FRAMING_CHUNKED || r->framing == FRAMING_CLOSE) {
+		x->chunked = x->request.minor == 1;
+		x->ends_by_close = !x->chunked;
+	}
+	/* What is left of the request would be read as the next one. */
+	if (x->ends_by_close || !x->whole)
+		x->close = true;
+	if (!x->whole || !exchange_all_sent(x))
+		x->unwanted = true;
+	if (x->close)
+		connection = RESPONSE_CLOSE;
+	else if (x->request.minor == 0)
+		connection = RESPONSE_KEEP_ALIVE;
+	return response_write(r, head, size, x->chunked, connection, &x->down);
+}
+
+bool
+exchange_add_content(struct exchange *x, const char *bytes, size_t size)
+{
+	return append(&x->down, x->chunked, bytes, size);
+}
+
+bool
+exchange_end_content(struct exchange *x)
+{
+	return !x->chunked || buffer_append(&x->down, "0\r\n\r\n", 5);
+}
+
+bool
+exchange_takes_content(const struct exchange *x)
+{
+	return buffer_size(&x->down) < EXCHANGE_WINDOW;
+}
+
+void
+exchange_was_given(struct exchange *x, size_t size)
+{
+	size_t interim = size < x->down_interim ? size : x->down_interim;
+
+	x->down_interim -= interim;
+	if (size > interim)
+		x->final_given = true;
+	buffer_consume(&x->down, size);
+}
+
+void
+exchange_withdraw(struct exchange *x)
+{
+	assert(!x->final_given);
+	buffer_truncate(&x->down, x->down_interim);
+	x->chunked = x->ends_by_close = false;
+}

@@ -1,0 +1,117 @@
+/* exchange.h - one request and its response on their way through the proxy,
+ * with the bytes that are under way in both directions.
+ *
+ * Pure: no I/O.  A session owns it and moves bytes between it and the client;
+ * an upstream borrows it for one attempt and moves bytes between it and the
+ * backend.  Neither of the two looks into the other.
+ */
+#ifndef PROXY_EXCHANGE_H
+#define PROXY_EXCHANGE_H
+
+#include "proxy/buffer.h"
+#include "proxy/request.h"
+#include "proxy/response.h"
+#include "proxy/retry.h"
+
+struct proxy_actor;
+struct upstream;
+
+/* Bytes waiting in one direction at which its reader stops reading. */
+#define EXCHANGE_WINDOW 65536
+
+enum exchange_attempt {
+	ATTEMPT_NONE,
+	ATTEMPT_RUNNING,
+	ATTEMPT_GOOD,  /* the response is whole */
+	ATTEMPT_FAILED /* see now */
+};
+
+struct exchange {
+	unsigned long serial;	     /* n-th request of this proxy, from 1 */
+	struct proxy_actor *session; /* poked when something changed */
+	struct buffer head;	     /* as the client sent it */
+	struct request request;
+	struct request_facts facts;
+	bool asks_close; /* the backend is asked to close */
+
+	/* Towards the backend: from up_sent on still to be sent, before it
+	 * kept for another attempt as long as facts.replayable. */
+	struct buffer up;
+	size_t up_sent;
+	size_t replay_bytes; /* of body, at most */
+	size_t n_body;	     /* so far */
+	bool whole;	     /* the client has sent all of it */
+	bool unwanted;	     /* the final response came first: send no more */
+
+	/* Towards the client: the first down_interim bytes belong to interim
+	 * responses. */
+	struct buffer down;
+	size_t down_interim;
+	bool final_given;	  /* a byte of the final response has left */
+	bool chunked;		  /* the client is sent chunks */
+	bool ends_by_close;	  /* … or only the close tells the end */
+	bool close;		  /* the client's connection ends after it */
+	struct response response; /* its final one, once it has a status */
+
+	/* The attempt. */
+	enum exchange_attempt state;
+	unsigned attempt;	  /* from 1 */
+	unsigned long upstream;	  /* serial of its connection; 0: none */
+	struct upstream *carrier; /* while RUNNING; the upstream clears it */
+	struct attempt now;
+	size_t n_interim_bytes; /* of now.received */
+	const char *invalid;	/* why the response is none; NULL */
+};
+
+/* Forget the previous exchange; the buffers keep their memory.  All zero is
+ * fine too. */
+void exchange_reset(struct exchange *);
+
+/* Begin with a complete request head, which is copied.
+ *
+ * Needs:   reset.
+ * Returns: 0, or the status to refuse with and a static sentence in *why.
+ */
+int exchange_begin(struct exchange *, const char *head, size_t size,
+    const struct proxy_options *, const char **why);
+void exchange_free(struct exchange *);
+
+/* Request body from the client, and its end.  Returns: false when out of
+ * memory. */
+bool exchange_add_body(struct exchange *, const char *bytes, size_t size);
+bool exchange_end_body(struct exchange *);
+
+/* May the client send more? */
+bool exchange_takes_body(const struct exchange *);
+
+/* What the backend is to be sent next; size 0: nothing at present. */
+const char *exchange_unsent(const struct exchange *, size_t *size);
+void exchange_was_sent(struct exchange *, size_t size);
+bool exchange_all_sent(const struct exchange *);
+
+/* Begin an attempt: the request is to be sent from its first byte.
+ * Needs: facts.replayable or nothing sent. */
+void exchange_attempt(
+    struct exchange *, bool reused, struct upstream *, unsigned long serial);
+
+/* Response heads from the backend.  close: the session wants to end after
+ * this response.  Returns: false when out of memory. */
+bool exchange_add_interim(
+    struct exchange *, const struct response *, const char *head, size_t size);
+bool exchange_add_final(
+    struct exchange *, const struct response *, const char *head, size_t size);
+
+/* Response body, and its end. */
+bool exchange_add_content(struct exchange *, const char *bytes, size_t size);
+bool exchange_end_content(struct exchange *);
+
+/* May the backend send more? */
+bool exchange_takes_content(const struct exchange *);
+
+/* size bytes of down have gone to the client. */
+void exchange_was_given(struct exchange *, size_t size);
+
+/* Take back the final response.  Needs: nothing of it was given. */
+void exchange_withdraw(struct exchange *);
+
+#endif

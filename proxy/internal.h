@@ -1,0 +1,30 @@
+/* internal.h - what the files of this folder know of one proxy. */
+#ifndef PROXY_INTERNAL_H
+#define PROXY_INTERNAL_H
+
+#include "proxy/actor.h"
+#include "proxy/pool.h"
+#include "proxy/proxy.h"
+
+struct proxy {
+	struct event_base *base;
+	struct proxy_options options;
+	struct proxy_clock clock;
+	proxy_watch_fn *watch;
+	void *watch_arg;
+
+	struct event *listener; /* NULL: accepts nobody */
+	bool listener_paused;	/* no descriptor was left to accept with */
+	bool draining;
+	struct actor_list sessions, upstreams;
+	size_t n_sessions;
+	struct pool pool;
+
+	/* made so far */
+	unsigned long n_opened_sessions, n_opened_upstreams, n_exchanges;
+};
+
+/* A descriptor was closed: whoever waits for one may go on. */
+void proxy_regained_descriptor(struct proxy *);
+
+#endif

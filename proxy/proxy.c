@@ -1,0 +1,162 @@
+/* proxy.c - a proxy as a whole: the listener, its actors, its end. */
+#include "proxy/proxy.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "proxy/internal.h"
+#include "proxy/session.h"
+#include "proxy/upstream.h"
+
+struct proxy *
+proxy_new(struct event_base *base, const struct proxy_options *options,
+    const struct proxy_clock *clock, proxy_watch_fn *watch, void *watch_arg)
+{
+	struct proxy *p = calloc(1, sizeof *p);
+
+	if (p == NULL)
+		return NULL;
+	p->base = base;
+	p->options = *options;
+	p->clock = clock != NULL ? *clock : proxy_clock_libevent(base);
+	p->watch = watch;
+	p->watch_arg = watch_arg;
+	TAILQ_INIT(&p->sessions);
+	TAILQ_INIT(&p->upstreams);
+	pool_init(&p->pool, (size_t)options->pool_size);
+	return p;
+}
+
+/* Without a descriptor to accept with, a level-triggered listener would spin;
+ * it listens again when one was given back. */
+static void
+on_client(evutil_socket_t listener, short what, void *arg)
+{
+	struct proxy *p = arg;
+	int fd;
+
+	for (;;) {
+		fd =
+		    accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
+			continue;
+		if (fd < 0)
+			break;
+		io_no_delay(fd);
+		if (!session_open(p, fd))
+			io_reset(fd);
+	}
+	if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+	    errno == ENOMEM) {
+		p->listener_paused = p->n_sessions > 0;
+		if (p->listener_paused)
+			event_del(p->listener);
+	}
+}
+
+void
+proxy_regained_descriptor(struct proxy *p)
+{
+	if (p->listener != NULL && p->listener_paused &&
+	    event_add(p->listener, NULL) == 0)
+		p->listener_paused = false;
+}
+
+int
+proxy_listen(struct proxy *p, int fd)
+{
+	int error;
+
+	if (p->listener != NULL || p->draining)
+		errno = EALREADY;
+	else if (evutil_make_socket_nonblocking(fd) == 0) {
+		errno = ENOMEM;
+		p->listener =
+		    event_new(p->base, fd, EV_READ | EV_PERSIST, on_client, p);
+		if (p->listener != NULL && event_add(p->listener, NULL) == 0)
+			return 0;
+		if (p->listener != NULL)
+			event_free(p->listener);
+		p->listener = NULL;
+	}
+	error = errno;
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+static void
+stop_listening(struct proxy *p)
+{
+	int fd;
+
+	if (p->listener == NULL)
+		return;
+	fd = event_get_fd(p->listener);
+	event_free(p->listener);
+	p->listener = NULL;
+	close(fd);
+}
+
+void
+proxy_drain(struct proxy *p)
+{
+	struct proxy_actor *a;
+
+	p->draining = true;
+	stop_listening(p);
+	TAILQ_FOREACH(a, &p->sessions, link)
+	actor_poke(a);
+}
+
+size_t
+proxy_n_sessions(const struct proxy *p)
+{
+	return p->n_sessions;
+}
+
+void
+proxy_free(struct proxy *p)
+{
+	if (p == NULL)
+		return;
+	stop_listening(p);
+	while (!TAILQ_EMPTY(&p->sessions))
+		session_close(TAILQ_FIRST(&p->sessions));
+	while (!TAILQ_EMPTY(&p->upstreams))
+		upstream_close(TAILQ_FIRST(&p->upstreams));
+	free(p);
+}
+
+void
+proxy_pool(const struct proxy *p, proxy_pooled_fn *visit, void *arg)
+{
+	struct pool_entry *e;
+
+	TAILQ_FOREACH(e, &p->pool.idle, link)
+	{
+		struct upstream *u = upstream_of_entry(e);
+		const struct proxy_actor *a = upstream_actor(u);
+
+		visit(arg, a->serial, upstream_n_uses(u), a->fd);
+	}
+}
+
+const char *const *
+proxy_checkpoints(void)
+{
+	static const char *const names[] = {
+#define X(symbol, function, wants) "session." #function,
+		SESSION_STATES(X)
+#undef X
+#define X(symbol, function, wants) "upstream." #function,
+		    UPSTREAM_STATES(X)
+#undef X
+			NULL
+	};
+
+	return names;
+}

@@ -1,0 +1,91 @@
+/* reply.c - see reply.h. */
+#include "proxy/reply.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static const char *
+reason_of(int status)
+{
+	switch (status) {
+	case 400:
+		return "Bad Request";
+	case 408:
+		return "Request Timeout";
+	case 414:
+		return "URI Too Long";
+	case 431:
+		return "Request Header Fields Too Large";
+	case 500:
+		return "Internal Server Error";
+	case 501:
+		return "Not Implemented";
+	case 502:
+		return "Bad Gateway";
+	case 503:
+		return "Service Unavailable";
+	case 504:
+		return "Gateway Timeout";
+	case 505:
+		return "HTTP Version Not Supported";
+	default:
+		return "Error";
+	}
+}
+
+struct reply
+reply_to_failure(const struct attempt *a, const char *invalid, const char *why)
+{
+	struct reply r = { .status = 502, .details = why };
+
+	if (invalid != NULL) {
+		r.error = "http_protocol_error";
+		r.details = invalid;
+	} else if (a->timed_out) {
+		r.status = 504;
+		r.error = a->sent == 0 ? "connection_timeout"
+				       : "http_response_timeout";
+	} else if (a->error == ECONNREFUSED) {
+		r.error = "connection_refused";
+	} else if (a->sent == 0 &&
+	    (a->error == EHOSTUNREACH || a->error == ENETUNREACH ||
+		a->error == ETIMEDOUT)) {
+		r.status = 503;
+		r.error = "destination_unavailable";
+	} else if (a->error == ENOMEM || a->error == EMFILE ||
+	    a->error == ENFILE || a->error == ENOBUFS ||
+	    a->error == EADDRNOTAVAIL) {
+		r.status = 503;
+		r.error = "proxy_internal_error";
+	} else if (a->received_final > 0 && !a->stale_408) {
+		r.error = "http_response_incomplete";
+	} else {
+		r.error = "connection_terminated";
+	}
+	return r;
+}
+
+bool
+reply_write(const struct reply *r, struct buffer *out)
+{
+	const char *reason = reason_of(r->status);
+	const char *connection = r->close ? "Connection: close\r\n"
+	    : r->keep_alive		  ? "Connection: keep-alive\r\n"
+					  : "";
+	char body[512];
+	int n;
+
+	n = snprintf(
+	    body, sizeof body, "%d %s: %s\n", r->status, reason, r->details);
+	if (n < 0 || (size_t)n >= sizeof body)
+		n = (int)sizeof body - 1;
+	if (!buffer_print(out,
+		"HTTP/1.1 %d %s\r\n"
+		"Content-Type: text/plain\r\n"
+		"Content-Length: %d\r\n"
+		"Proxy-Status: closerace; error=%s; details=\"%s\"\r\n"
+		"%s\r\n",
+		r->status, reason, n, r->error, r->details, connection))
+		return false;
+	return r->to_head || buffer_append(out, body, (size_t)n);
+}

@@ -1,0 +1,52 @@
+/* request.h - the head of a request: what it says, whether it may pass, and
+ * how it goes on to the backend.
+ *
+ * Pure.  RFC 9112 3, 6.1, 6.3, 11.2 (smuggling); RFC 9110 7.6 (forwarding).
+ */
+#ifndef PROXY_REQUEST_H
+#define PROXY_REQUEST_H
+
+#include "proxy/buffer.h"
+#include "proxy/head.h"
+#include "proxy/options.h"
+
+struct request {
+	struct span method, target; /* in the head it was read from */
+	int minor;		    /* HTTP/1.minor */
+	enum framing framing;
+	uint64_t length; /* of a body with FRAMING_LENGTH */
+	bool is_head;
+	bool keep_alive;       /* the client wants its connection kept */
+	bool expects_continue; /* Expect: 100-continue */
+	bool has_host;
+	bool has_credentials; /* Cookie or Authorization */
+	bool has_key;	      /* Idempotency-Key */
+};
+
+/* Check the request line alone, without its CRLF.
+ * Returns: 0, or the status to refuse with and a static sentence. */
+int request_check_line(struct span line, const char **why);
+
+/* Read a complete head, strictly: what two parsers could read differently is
+ * refused.
+ *
+ * Returns: 0, or the status to refuse with (400, 501, 505) and a static
+ *          sentence in *why.
+ */
+int request_read(
+    struct request *, const char *head, size_t size, const char **why);
+
+/* What retry.h wants to know; replayable is set. */
+struct request_facts request_facts(
+    const struct request *, const struct proxy_options *);
+
+/* Append the head as the backend shall see it: fields of this hop removed,
+ * framing made anew, Via added, all else byte for byte.
+ *
+ * close:   ask the backend to close after its response.
+ * Returns: false when out of memory.
+ */
+bool request_write(const struct request *, const char *head, size_t size,
+    const struct sockaddr_in *backend, bool close, struct buffer *);
+
+#endif

@@ -1,0 +1,54 @@
+/* response.h - the head of a response: what it says, and how it goes on to
+ * the client.
+ *
+ * Pure.  RFC 9112 4, 6.3; RFC 9110 7.6, 15.2 (interim responses).
+ */
+#ifndef PROXY_RESPONSE_H
+#define PROXY_RESPONSE_H
+
+#include "proxy/buffer.h"
+#include "proxy/head.h"
+
+struct response {
+	int status;
+	int minor; /* HTTP/1.minor */
+	struct span line;
+	enum framing framing;
+	uint64_t length;
+	bool announces_close; /* by Connection, or as HTTP/1.0 does */
+	bool has_hint;	      /* Keep-Alive: timeout= */
+	bool has_max;	      /* Keep-Alive: max= */
+	int hint_ms;
+	unsigned max;
+};
+
+enum response_kind {
+	RESPONSE_UNKNOWN, /* too few bytes */
+	RESPONSE_INTERIM, /* 1xx */
+	RESPONSE_FINAL	  /* or something that is no response */
+};
+
+/* What do these bytes begin?  Only the status's first digit decides. */
+enum response_kind response_kind(const char *bytes, size_t size);
+
+/* Read a complete head.
+ *
+ * answers_head: its request was a HEAD.
+ * Returns:      NULL, or a static sentence that says what is wrong.
+ */
+const char *response_read(
+    struct response *, const char *head, size_t size, bool answers_head);
+
+/* How the client is to know where the response ends, and what follows. */
+enum response_connection {
+	RESPONSE_PLAIN,	    /* nothing to say */
+	RESPONSE_CLOSE,	    /* Connection: close */
+	RESPONSE_KEEP_ALIVE /* Connection: keep-alive, for HTTP/1.0 */
+};
+
+/* Append the head as the client shall see it.  Returns: false when out of
+ * memory. */
+bool response_write(const struct response *, const char *head, size_t size,
+    bool chunked, enum response_connection, struct buffer *);
+
+#endif

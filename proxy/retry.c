@@ -1,0 +1,98 @@
+/* retry.c - see retry.h.
+ *
+ * The reasons are told to people: in Proxy-Status, in traces and in tests.
+ */
+#include "proxy/retry.h"
+
+static struct retry_decision
+give_up(const char *why)
+{
+	return (struct retry_decision){ RETRY_GIVE_UP, why };
+}
+
+static struct retry_decision
+again(const char *why)
+{
+	return (struct retry_decision){ RETRY_AGAIN, why };
+}
+
+static struct retry_decision
+elsewhere(const char *why)
+{
+	return (struct retry_decision){ RETRY_ELSEWHERE, why };
+}
+
+struct retry_decision
+reuse_decide(enum reuse_policy policy, const struct request_facts *r)
+{
+	switch (policy) {
+	case REUSE_NEVER:
+		break;
+	case REUSE_STATIC:
+		return r->is_static ? again("static request")
+				    : elsewhere("not a static request");
+	case REUSE_IDEMPOTENT:
+		return r->idempotent ? again("idempotent method")
+				     : elsewhere("method not idempotent");
+	case REUSE_ALWAYS:
+		return again("reuse policy is always");
+	case N_REUSE:
+		break;
+	}
+	return elsewhere("reuse policy is never");
+}
+
+/* What the policy alone says; AGAIN is still subject to what is possible. */
+static struct retry_decision
+ask_policy(enum retry_policy policy, const struct request_facts *r)
+{
+	switch (policy) {
+	case RETRY_NEVER:
+		break;
+	case RETRY_STATIC:
+		return r->is_static ? again("static request")
+				    : give_up("not a static request");
+	case RETRY_IDEMPOTENT:
+		return r->idempotent ? again("idempotent method")
+				     : give_up("method not idempotent");
+	case RETRY_LISTED:
+		if (r->idempotent)
+			return again("idempotent method");
+		return r->listed
+		    ? again("known to be repeatable")
+		    : give_up("method not idempotent, request not listed");
+	case RETRY_ALWAYS:
+		return again("retry policy is always");
+	case N_RETRY:
+		break;
+	}
+	return give_up("retry policy is never");
+}
+
+struct retry_decision
+retry_decide(enum retry_policy policy, const struct request_facts *r,
+    const struct attempt *a, unsigned retries_left)
+{
+	struct retry_decision d;
+
+	if (a->received_final > 0 && !a->stale_408)
+		return give_up("a final response had begun");
+	if (a->timed_out)
+		return give_up(a->sent == 0 ? "connecting timed out"
+					    : "the response timed out");
+	if (a->sent == 0)
+		/* A fresh connection that cannot even be sent on will not be
+		 * better the next time; this is also what bounds R7. */
+		return a->reused
+		    ? elsewhere("nothing was sent")
+		    : give_up("a fresh connection failed before sending");
+
+	d = ask_policy(policy, r);
+	if (d.action != RETRY_AGAIN)
+		return d;
+	if (!r->replayable)
+		return give_up("the request body was too long to keep");
+	if (retries_left == 0)
+		return give_up("no retry is left");
+	return d;
+}

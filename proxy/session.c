@@ -1,0 +1,651 @@
+/* session.c - the session state machine.
+ *
+ *   WAITING ──> PARSING ──> CHOOSING ──> RELAYING ──whole──> WAITING …
+ *      ^           │         ^    ^         │  │ └──last──> LINGERING
+ *      │        refused      │    └─again───┘  │                │
+ *      │           │     BACKING_OFF <──again──┤                v
+ *      │           v                           │              ENDED
+ *      └────── ANSWERING <──────given up───────┘
+ *
+ *   every state ──> ENDED: the client is gone
+ *
+ * What the client may be told follows from what it was given: as long as no
+ * byte of a final response has left, it is told with an answer of our own;
+ * afterwards it only sees its connection end short of the response's end.
+ */
+#include "proxy/session.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "proxy/exchange.h"
+#include "proxy/internal.h"
+#include "proxy/message.h"
+#include "proxy/reply.h"
+#include "proxy/upstream.h"
+
+enum {
+	READ_SIZE = 16384,
+	/* pooled connections that may prove dead before a fresh one is taken */
+	DEAD_MAX = 2
+};
+
+enum state {
+#define X(symbol, function, wants) symbol,
+	SESSION_STATES(X)
+#undef X
+};
+
+struct session {
+	struct proxy_actor actor; /* first */
+	struct exchange x;
+	struct message message; /* the request */
+	struct buffer in;	/* read, not yet used */
+	size_t n_fed;		/* of in, while message reads its head */
+	bool line_checked;
+	bool client_eof; /* it sends no more; it may still read */
+	bool cut;	 /* end short of the response's end */
+	bool approved;	 /* a good attempt was told */
+	bool lingers;
+	unsigned n_retries;
+	unsigned n_dead; /* pooled connections that proved dead */
+	bool only_fresh;
+};
+
+#define X(symbol, function, wants)                         \
+	static enum state function(struct session *);      \
+	static int step_##function(struct proxy_actor *a)  \
+	{                                                  \
+		return (int)function((struct session *)a); \
+	}
+SESSION_STATES(X)
+#undef X
+
+static const struct actor_state states[] = {
+#define X(symbol, function, wants) \
+	[symbol] = { "session." #function, step_##function, wants },
+	SESSION_STATES(X)
+#undef X
+};
+
+static void release(struct proxy_actor *);
+
+static const struct actor_machine machine = { states, ENDED, release, false };
+
+static const struct proxy_options *
+options_of(const struct session *s)
+{
+	return &s->actor.proxy->options;
+}
+
+static void
+expect_client(struct session *s)
+{
+	actor_arm(&s->actor, options_of(s)->client_timeout_ms);
+}
+
+/* Read once into in, where there is room.  AGAIN also where there is none, or
+ * where nothing more can come. */
+static struct io_result
+fill(struct session *s)
+{
+	struct io_result r = { IO_AGAIN, 0, 0 };
+	size_t room = (size_t)options_of(s)->head_bytes;
+	char *to;
+
+	if (room < READ_SIZE)
+		room = READ_SIZE;
+	if ((s->actor.latches & LATCH_READABLE) == 0 ||
+	    buffer_size(&s->in) >= room)
+		return r;
+	if (s->client_eof) {
+		/* A reset behind a FIN shows only here. */
+		s->actor.latches &= ~(unsigned)LATCH_READABLE;
+		r.error = io_take_error(s->actor.fd);
+		if (r.error != 0)
+			r.outcome = IO_FAILED;
+		return r;
+	}
+	room -= buffer_size(&s->in);
+	to = buffer_reserve(&s->in, room);
+	if (to == NULL)
+		return (struct io_result){ IO_FAILED, 0, 0 };
+	r = actor_read(&s->actor, to, room);
+	if (r.outcome == IO_DONE)
+		buffer_commit(&s->in, r.n);
+	if (r.outcome == IO_EOF)
+		s->client_eof = true;
+	return r;
+}
+
+/* ------------------------------------------------ the exchange's ends ---- */
+
+/* Nobody waits for the attempt under way. */
+static void
+abandon(struct session *s)
+{
+	struct retry_decision d = { RETRY_GIVE_UP, "the client is gone" };
+	struct proxy_event e;
+
+	if (s->x.state != ATTEMPT_RUNNING || s->x.carrier == NULL)
+		return;
+	e = actor_event(&s->actor, PROXY_ATTEMPT);
+	s->x.now.received_final = s->x.now.received - s->x.n_interim_bytes;
+	e.upstream = s->x.upstream;
+	e.facts = &s->x.now;
+	e.decision = &d;
+	actor_tell(&s->actor, &e);
+	upstream_abandon(s->x.carrier);
+	s->x.state = ATTEMPT_NONE;
+}
+
+static enum state
+gone(struct session *s)
+{
+	abandon(s);
+	return ENDED;
+}
+
+/* The client has its answer; what comes next?  A close in front of unread
+ * bytes would be a reset and could destroy the answer (RFC 9112 9.6). */
+static enum state
+next_request(struct session *s)
+{
+	actor_arm(&s->actor, 0);
+	s->actor.exchange = NULL;
+	if (!s->x.close && !s->actor.proxy->draining)
+		return WAITING;
+	return s->client_eof ? ENDED : LINGERING;
+}
+
+/* Answer in the backend's stead.  Needs: nothing of a final response given.
+ */
+static enum state
+answer(struct session *s, struct reply r)
+{
+	struct exchange *x = &s->x;
+
+	abandon(s);
+	exchange_withdraw(x);
+	if (!x->whole || s->actor.proxy->draining)
+		x->close = true;
+	r.close = x->close;
+	r.keep_alive = x->request.minor == 0;
+	r.to_head = x->request.is_head;
+	if (!reply_write(&r, &x->down))
+		return ENDED;
+	return ANSWERING;
+}
+
+/* The request itself is at fault: what follows it cannot be trusted. */
+static enum state
+refuse(struct session *s, int status, const char *why)
+{
+	struct reply r = { .status = status,
+		.error = status == 503 ? "proxy_internal_error"
+				       : "http_request_error",
+		.details = why };
+
+	if (s->x.final_given)
+		return gone(s);
+	s->x.close = true;
+	return answer(s, r);
+}
+
+/* The attempt failed.  Out: CHOOSING, BACKING_OFF (again), ANSWERING (the
+ * client is told), RELAYING (what was received is given, then cut). */
+static enum state
+judge(struct session *s)
+{
+	const struct proxy_options *o = options_of(s);
+	struct exchange *x = &s->x;
+	unsigned left = s->n_retries < (unsigned)o->retries
+	    ? (unsigned)o->retries - s->n_retries
+	    : 0;
+	struct retry_decision d =
+	    retry_decide(o->retry, &x->facts, &x->now, left);
+	struct proxy_event e = actor_event(&s->actor, PROXY_ATTEMPT);
+
+	actor_arm(&s->actor, 0);
+	e.upstream = x->upstream;
+	e.facts = &x->now;
+	e.decision = &d;
+	actor_tell(&s->actor, &e);
+	x->state = ATTEMPT_NONE;
+	switch (d.action) {
+	case RETRY_ELSEWHERE:
+		s->n_dead++;
+		return CHOOSING;
+	case RETRY_AGAIN:
+		s->n_retries++;
+		s->only_fresh = true;
+		return o->backoff_ms > 0 ? BACKING_OFF : CHOOSING;
+	case RETRY_GIVE_UP:
+		break;
+	}
+	if (!x->final_given)
+		return answer(s, reply_to_failure(&x->now, x->invalid, d.why));
+	s->cut = true;
+	return RELAYING;
+}
+
+/* The response is whole: tell it once. */
+static void
+approve(struct session *s)
+{
+	struct proxy_event e = actor_event(&s->actor, PROXY_ATTEMPT);
+
+	if (s->approved)
+		return;
+	s->approved = true;
+	e.upstream = s->x.upstream;
+	e.facts = &s->x.now;
+	actor_tell(&s->actor, &e);
+}
+
+/* ------------------------------------------------------------ requests ---- */
+
+static bool
+take_body(void *arg, const char *bytes, size_t size)
+{
+	struct session *s = arg;
+
+	return exchange_add_body(&s->x, bytes, size);
+}
+
+/* Has a request begun?  An empty line in front of it is no harm and is dropped
+ * (RFC 9112 2.2); half of one says nothing yet. */
+static bool
+has_begun(struct session *s)
+{
+	const char *bytes = buffer_bytes(&s->in);
+
+	if (s->n_fed > 0)
+		return true;
+	while (buffer_size(&s->in) >= 2 && memcmp(bytes, "\r\n", 2) == 0) {
+		buffer_consume(&s->in, 2);
+		bytes = buffer_bytes(&s->in);
+	}
+	return buffer_size(&s->in) > 1 ||
+	    (buffer_size(&s->in) == 1 && *bytes != '\r');
+}
+
+/* In:  WAITING, between two requests.  Out: PARSING (bytes of the next), ENDED
+ * (the client left, its time is over, we are draining). */
+static enum state
+waiting(struct session *s)
+{
+	struct io_result r;
+
+	/* What lies here already was sent behind the previous request. */
+	while (!has_begun(s)) {
+		r = fill(s);
+		if (r.outcome == IO_AGAIN)
+			break;
+		if (r.outcome != IO_DONE)
+			return ENDED;
+	}
+	if (has_begun(s)) {
+		exchange_reset(&s->x);
+		message_expect_request(&s->message, take_body, s);
+		s->line_checked = false;
+		return PARSING;
+	}
+	if (s->client_eof)
+		return ENDED;
+	if (s->actor.proxy->draining || (s->actor.latches & LATCH_TIMER))
+		return ENDED;
+	expect_client(s);
+	return WAITING;
+}
+
+/* A complete head is in front of in. */
+static enum state
+begin_exchange(struct session *s)
+{
+	const char *why;
+	int status = exchange_begin(
+	    &s->x, buffer_bytes(&s->in), s->n_fed, options_of(s), &why);
+
+	if (status != 0)
+		return refuse(s, status, why);
+	buffer_consume(&s->in, s->n_fed);
+	s->n_fed = 0;
+	s->cut = s->only_fresh = s->approved = false;
+	s->n_retries = s->n_dead = 0;
+	s->x.serial = ++s->actor.proxy->n_exchanges;
+	s->actor.exchange = &s->x;
+	actor_arm(&s->actor, 0);
+	return CHOOSING;
+}
+
+/* A line of HTTP/0.9 would make llhttp wait for ever. */
+static int
+check_line(struct session *s, const char **why)
+{
+	const char *bytes = buffer_bytes(&s->in);
+	const char *lf = memchr(bytes, '\n', s->n_fed);
+
+	if (s->line_checked || lf == NULL)
+		return 0;
+	s->line_checked = true;
+	*why = "a line that does not end in CRLF";
+	if (lf == bytes || lf[-1] != '\r')
+		return 400;
+	return request_check_line(
+	    (struct span){ bytes, (size_t)(lf - bytes) - 1 }, why);
+}
+
+/* Follow the head through what is in the buffer.  Out: PARSING (more is
+ * needed), CHOOSING, ANSWERING (refused). */
+static enum state
+use_head(struct session *s)
+{
+	size_t head_bytes = (size_t)options_of(s)->head_bytes;
+	size_t size = buffer_size(&s->in) - s->n_fed, used;
+	enum message_result result;
+	const char *why;
+	int status;
+
+	if (size > head_bytes - s->n_fed)
+		size = head_bytes - s->n_fed;
+	result = message_feed(
+	    &s->message, buffer_bytes(&s->in) + s->n_fed, size, &used);
+	s->n_fed += used;
+	status = check_line(s, &why);
+	if (status != 0)
+		return refuse(s, status, why);
+	if (result == MESSAGE_BAD)
+		return refuse(s, message_refusal(&s->message),
+		    message_error(&s->message));
+	if (result == MESSAGE_HEAD)
+		return begin_exchange(s);
+	if (s->n_fed < head_bytes)
+		return PARSING;
+	if (!s->line_checked)
+		return refuse(s, 414, "a request line that is too long");
+	return refuse(s, 431, "a request head that is too long");
+}
+
+/* In:  PARSING, bytes of a request.  Out: CHOOSING (its head is complete),
+ * ANSWERING (refused), ENDED. */
+static enum state
+parsing(struct session *s)
+{
+	struct io_result r;
+	enum state next;
+
+	for (;;) {
+		if (buffer_size(&s->in) > s->n_fed) {
+			next = use_head(s);
+			if (next != PARSING)
+				return next;
+		}
+		r = fill(s);
+		if (r.outcome == IO_FAILED)
+			return ENDED;
+		if (r.outcome != IO_DONE)
+			break;
+	}
+	if (s->client_eof)
+		return refuse(s, 400, "half a request");
+	if (s->actor.latches & LATCH_TIMER)
+		return refuse(s, 408, "the request head took too long");
+	expect_client(s);
+	return PARSING;
+}
+
+/* In:  CHOOSING.  Out: RELAYING; an attempt is under way, or has failed at
+ * once. */
+static enum state
+choosing(struct session *s)
+{
+	struct proxy *p = s->actor.proxy;
+	bool may_ride = !s->only_fresh &&
+	    reuse_decide(p->options.reuse, &s->x.facts).action == RETRY_AGAIN;
+	struct pool_entry *e;
+	struct upstream *u;
+
+	while (may_ride && s->n_dead < DEAD_MAX &&
+	    (e = pool_take(&p->pool)) != NULL) {
+		u = upstream_of_entry(e);
+		if (p->options.verify == VERIFY_NONE ||
+		    upstream_looks_alive(u)) {
+			upstream_ride(u, &s->x);
+			return RELAYING;
+		}
+		upstream_retire(u);
+		s->n_dead++;
+	}
+	upstream_open(p, &s->x);
+	return RELAYING;
+}
+
+/* ------------------------------------------------------------ relaying ---- */
+
+/* Follow the request's body through what is in the buffer. */
+static enum state
+use_body(struct session *s)
+{
+	size_t used;
+	enum message_result result = message_feed(
+	    &s->message, buffer_bytes(&s->in), buffer_size(&s->in), &used);
+
+	buffer_consume(&s->in, used);
+	if (result == MESSAGE_BAD)
+		return refuse(s, 400, message_error(&s->message));
+	if (result == MESSAGE_DONE && !exchange_end_body(&s->x))
+		return refuse(s, 503, "out of memory");
+	if (s->x.carrier != NULL && (used > 0 || s->x.whole))
+		actor_poke(upstream_actor(s->x.carrier));
+	return RELAYING;
+}
+
+/* Take what the client sends: the rest of this request, and then, as far as
+ * there is room, the next ones.  Reading on is also what shows that the client
+ * is gone.  Out: RELAYING to go on. */
+static enum state
+take_request(struct session *s, bool *progress)
+{
+	struct io_result r;
+	enum state next;
+
+	do {
+		/* The response came first; the connection ends after it. */
+		if (!s->x.whole && s->x.unwanted)
+			buffer_truncate(&s->in, 0);
+		else if (!s->x.whole && exchange_takes_body(&s->x)) {
+			next = use_body(s);
+			if (next != RELAYING)
+				return next;
+		}
+		r = fill(s);
+		*progress |= r.outcome == IO_DONE;
+	} while (r.outcome == IO_DONE);
+	if (r.outcome == IO_FAILED)
+		return gone(s);
+	if (s->client_eof && !s->x.whole && !s->x.unwanted &&
+	    buffer_size(&s->in) == 0)
+		return refuse(s, 400, "half a request body");
+	return RELAYING;
+}
+
+/* Give the client what there is.  Returns: false: it is gone. */
+static bool
+give(struct session *s, bool *progress)
+{
+	struct exchange *x = &s->x;
+	bool was_full = !exchange_takes_content(x);
+	struct io_result r;
+
+	while (
+	    buffer_size(&x->down) > 0 && (s->actor.latches & LATCH_WRITABLE)) {
+		r = actor_write(
+		    &s->actor, buffer_bytes(&x->down), buffer_size(&x->down));
+		if (r.outcome == IO_FAILED)
+			return false;
+		exchange_was_given(x, r.n);
+		*progress |= r.n > 0;
+	}
+	if (was_full && exchange_takes_content(x) && x->carrier != NULL)
+		actor_poke(upstream_actor(x->carrier));
+	return true;
+}
+
+/* The clock runs against the client while it is the one to move. */
+static void
+arm_while_relaying(struct session *s, bool progress)
+{
+	const struct exchange *x = &s->x;
+	bool may_send = !x->whole && !x->unwanted && exchange_takes_body(x) &&
+	    !(x->request.expects_continue && x->n_body == 0);
+
+	if (buffer_size(&x->down) == 0 && !may_send)
+		actor_arm(&s->actor, 0);
+	else if (progress || !s->actor.armed)
+		expect_client(s);
+}
+
+static enum state
+client_timed_out(struct session *s)
+{
+	if (!s->x.final_given && buffer_size(&s->x.down) == 0)
+		return refuse(s, 408, "the request body took too long");
+	return gone(s);
+}
+
+/* In:  RELAYING, an attempt under way or over.  Out: CHOOSING, BACKING_OFF
+ * (it failed, again), ANSWERING (it failed), WAITING, LINGERING (whole and
+ * given), ENDED (cut, or the client is gone). */
+static enum state
+relaying(struct session *s)
+{
+	struct exchange *x = &s->x;
+	bool progress = false;
+	enum state next;
+
+	if (s->actor.latches & LATCH_TIMER)
+		return client_timed_out(s);
+	next = take_request(s, &progress);
+	if (next != RELAYING)
+		return next;
+	if (x->state == ATTEMPT_FAILED) {
+		next = judge(s);
+		if (next != RELAYING)
+			return next;
+	}
+	if (x->state == ATTEMPT_GOOD)
+		approve(s);
+	if (!give(s, &progress))
+		return gone(s);
+	if (buffer_size(&x->down) == 0 && s->cut) {
+		s->actor.reset = x->ends_by_close;
+		return ENDED;
+	}
+	if (buffer_size(&x->down) == 0 && x->state == ATTEMPT_GOOD)
+		return next_request(s);
+	arm_while_relaying(s, progress);
+	return RELAYING;
+}
+
+/* In:  BACKING_OFF.  Out: CHOOSING (the time has come), ENDED. */
+static enum state
+backing_off(struct session *s)
+{
+	unsigned doublings = s->n_retries > 16 ? 16 : s->n_retries - 1;
+	int64_t ms = (int64_t)options_of(s)->backoff_ms << doublings;
+
+	if (s->actor.latches & LATCH_TIMER) {
+		actor_arm(&s->actor, 0);
+		return CHOOSING;
+	}
+	if (fill(s).outcome == IO_FAILED)
+		return ENDED;
+	if (!s->actor.armed)
+		actor_arm(&s->actor, ms > INT_MAX ? INT_MAX : (int)ms);
+	return BACKING_OFF;
+}
+
+/* In:  ANSWERING, an answer of our own.  Out: WAITING, LINGERING, ENDED. */
+static enum state
+answering(struct session *s)
+{
+	bool progress = false;
+
+	if (s->actor.latches & LATCH_TIMER)
+		return ENDED;
+	if (!give(s, &progress))
+		return ENDED;
+	if (buffer_size(&s->x.down) == 0)
+		return next_request(s);
+	expect_client(s);
+	return ANSWERING;
+}
+
+/* In:  LINGERING: the last answer was given whole.  Out: ENDED (the client has
+ * closed too, or took too long). */
+static enum state
+lingering(struct session *s)
+{
+	char discarded[4096];
+	struct io_result r;
+
+	if (!s->lingers) {
+		s->lingers = true;
+		shutdown(s->actor.fd, SHUT_WR);
+		actor_arm(&s->actor, options_of(s)->linger_ms);
+	}
+	if (options_of(s)->linger_ms == 0 || (s->actor.latches & LATCH_TIMER))
+		return ENDED;
+	do
+		r = actor_read(&s->actor, discarded, sizeof discarded);
+	while (r.outcome == IO_DONE);
+	return r.outcome == IO_AGAIN ? LINGERING : ENDED;
+}
+
+/* In:  ENDED.  Out: never; the driver releases it. */
+static enum state
+ended(struct session *s)
+{
+	return ENDED;
+}
+
+static void
+release(struct proxy_actor *a)
+{
+	struct session *s = (struct session *)a;
+
+	abandon(s);
+	a->proxy->n_sessions--;
+	actor_close(a);
+	exchange_free(&s->x);
+	buffer_free(&s->in);
+	free(s);
+}
+
+bool
+session_open(struct proxy *p, int fd)
+{
+	struct session *s = calloc(1, sizeof *s);
+	unsigned long serial = p->n_opened_sessions + 1;
+
+	if (s == NULL)
+		return false;
+	s->x.session = &s->actor;
+	if (!actor_open(&s->actor, p, fd, &machine, WAITING, serial)) {
+		free(s);
+		return false;
+	}
+	p->n_opened_sessions = serial;
+	p->n_sessions++;
+	return true;
+}
+
+void
+session_close(struct proxy_actor *a)
+{
+	a->reset = true;
+	release(a);
+}

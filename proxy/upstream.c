@@ -1,0 +1,685 @@
+/* upstream.c - the upstream connection state machine.
+ *
+ *   CONNECTING ──> SENDING ──all sent──> AWAITING ──final response──> READING
+ *                  ^  └────────final response (early)─────────────────^  │
+ *                  │                                                     │
+ *   pool_take() ─ IDLE <──────────────whole, may be reused───────────────┘
+ *
+ *   every state ──> SPENT: the peer is gone, the time is over, nobody needs
+ *   it any more, or it must not be used again
+ *
+ * Who takes a connection from the pool looks at it first; SENDING does not
+ * look, it sends.  So a watcher that holds a connection on its way into
+ * SENDING stands inside the window that no look can close.
+ */
+#include "proxy/upstream.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proxy/exchange.h"
+#include "proxy/internal.h"
+#include "proxy/message.h"
+
+enum { READ_SIZE = 16384 };
+
+enum state {
+#define X(symbol, function, wants) symbol,
+	UPSTREAM_STATES(X)
+#undef X
+};
+
+struct upstream {
+	struct proxy_actor actor; /* first */
+	struct pool_entry entry;
+	struct message message; /* the final response */
+	struct buffer in;	/* read, not yet used */
+	size_t n_fed;		/* of in, while message reads its head */
+	unsigned n_uses;
+	unsigned uses_max; /* 0: no limit */
+	int idle_ms;	   /* how long it may be idle now, 0: no limit */
+	bool dialled;	   /* connect() was called */
+	bool retired;
+	bool write_failed;
+	size_t limit; /* proxy_limit(); SIZE_MAX: none */
+};
+
+#define X(symbol, function, wants)                          \
+	static enum state function(struct upstream *);      \
+	static int step_##function(struct proxy_actor *a)   \
+	{                                                   \
+		return (int)function((struct upstream *)a); \
+	}
+UPSTREAM_STATES(X)
+#undef X
+
+static const struct actor_state states[] = {
+#define X(symbol, function, wants) \
+	[symbol] = { "upstream." #function, step_##function, wants },
+	UPSTREAM_STATES(X)
+#undef X
+};
+
+static void release(struct proxy_actor *);
+
+static const struct actor_machine machine = { states, SPENT, release, true };
+
+static const struct proxy_options *
+options_of(const struct upstream *u)
+{
+	return &u->actor.proxy->options;
+}
+
+/* The attempt is over; what is known of it goes to the session. */
+static void
+settle(struct upstream *u, enum exchange_attempt outcome)
+{
+	struct exchange *x = u->actor.exchange;
+
+	x->now.error = u->actor.error;
+	x->now.peer_closed = u->actor.peer_closed;
+	x->now.received_final = x->now.received - x->n_interim_bytes;
+	x->state = outcome;
+	x->carrier = NULL;
+	u->actor.exchange = NULL;
+	actor_arm(&u->actor, 0);
+	actor_poke(x->session);
+}
+
+static enum state
+lost(struct upstream *u)
+{
+	settle(u, ATTEMPT_FAILED);
+	return SPENT;
+}
+
+static enum state
+timed_out(struct upstream *u)
+{
+	u->actor.exchange->now.timed_out = true;
+	return lost(u);
+}
+
+static enum state
+invalid(struct upstream *u, const char *why)
+{
+	u->actor.exchange->invalid = why;
+	return lost(u);
+}
+
+/* What the proxy itself lacks is no fault of the backend. */
+static enum state
+out_of_memory(struct upstream *u)
+{
+	if (u->actor.error == 0)
+		u->actor.error = ENOMEM;
+	return lost(u);
+}
+
+/* The response's next byte is due. */
+static void
+expect_byte(struct upstream *u)
+{
+	actor_arm(&u->actor, options_of(u)->response_timeout_ms);
+}
+
+/* In:  CONNECTING, writable.  Out: SENDING, SPENT (refused, too late). */
+static enum state
+connecting(struct upstream *u)
+{
+	struct proxy_actor *a = &u->actor;
+	struct io_result r;
+
+	if (a->exchange == NULL)
+		return SPENT;
+	if (a->latches & LATCH_TIMER)
+		return timed_out(u);
+	r = io_connect(a->fd, &options_of(u)->upstream);
+	a->latches &= ~(unsigned)LATCH_WRITABLE;
+	if (r.outcome == IO_FAILED) {
+		a->error = r.error;
+		return lost(u);
+	}
+	if (r.outcome == IO_AGAIN) {
+		if (!u->dialled)
+			actor_arm(a, options_of(u)->connect_timeout_ms);
+		u->dialled = true;
+		return CONNECTING;
+	}
+	a->latches |= LATCH_WRITABLE;
+	actor_arm(a, 0);
+	return SENDING;
+}
+
+enum reply {
+	REPLY_NONE,  /* nothing, or only interim responses so far */
+	REPLY_FINAL, /* in begins with a final one */
+	REPLY_LOST,  /* the connection ended before one */
+	REPLY_BAD    /* an interim response is malformed; see invalid */
+};
+
+/* Hand over an interim response at the beginning of in, if it is whole. */
+static enum reply
+take_interim(struct upstream *u)
+{
+	struct exchange *x = u->actor.exchange;
+	const char *bytes = buffer_bytes(&u->in);
+	size_t size = head_end(bytes, buffer_size(&u->in));
+	struct response r;
+
+	if (size == 0) {
+		if (buffer_size(&u->in) < (size_t)options_of(u)->head_bytes)
+			return REPLY_NONE;
+		x->invalid = "a response head that is too long";
+		return REPLY_BAD;
+	}
+	x->invalid = response_read(&r, bytes, size, false);
+	if (x->invalid != NULL)
+		return REPLY_BAD;
+	if (!exchange_add_interim(x, &r, bytes, size))
+		return REPLY_LOST;
+	buffer_consume(&u->in, size);
+	actor_poke(x->session);
+	return REPLY_NONE;
+}
+
+/* Read into in.  AGAIN also where the session must first take what it has. */
+static struct io_result
+fill(struct upstream *u)
+{
+	struct exchange *x = u->actor.exchange;
+	struct io_result r = { IO_AGAIN, 0, 0 };
+	char *room;
+
+	if (!exchange_takes_content(x))
+		return r;
+	if ((u->actor.latches & LATCH_READABLE) == 0 && !u->write_failed)
+		return r;
+	room = buffer_reserve(&u->in, READ_SIZE);
+	if (room == NULL) {
+		u->actor.error = ENOMEM;
+		return (struct io_result){ IO_FAILED, 0, ENOMEM };
+	}
+	r = actor_read(&u->actor, room, READ_SIZE);
+	if (r.outcome == IO_DONE) {
+		buffer_commit(&u->in, r.n);
+		x->now.received += r.n;
+	}
+	return r;
+}
+
+/* Read up to the beginning of a final response. */
+static enum reply
+take_reply(struct upstream *u)
+{
+	size_t before;
+	enum reply reply;
+	struct io_result r;
+
+	for (;;) {
+		switch (
+		    response_kind(buffer_bytes(&u->in), buffer_size(&u->in))) {
+		case RESPONSE_FINAL:
+			return REPLY_FINAL;
+		case RESPONSE_INTERIM:
+			before = buffer_size(&u->in);
+			reply = take_interim(u);
+			if (reply != REPLY_NONE)
+				return reply;
+			if (buffer_size(&u->in) != before)
+				continue;
+			break;
+		case RESPONSE_UNKNOWN:
+			break;
+		}
+		r = fill(u);
+		if (r.outcome == IO_AGAIN)
+			return u->write_failed ? REPLY_LOST : REPLY_NONE;
+		if (r.outcome != IO_DONE)
+			return REPLY_LOST;
+	}
+}
+
+static bool
+take_content(void *arg, const char *bytes, size_t size)
+{
+	struct upstream *u = arg;
+
+	return exchange_add_content(u->actor.exchange, bytes, size);
+}
+
+/* A final response begins: everything else follows in READING. */
+static enum state
+begin_reading(struct upstream *u)
+{
+	u->n_fed = 0;
+	message_expect_response(
+	    &u->message, u->actor.exchange->request.is_head, take_content, u);
+	return READING;
+}
+
+/* Send what there is, as far as the kernel and the limit allow.
+ * Returns: false where the connection failed. */
+static bool
+send_request(struct upstream *u)
+{
+	struct proxy_actor *a = &u->actor;
+	struct exchange *x = a->exchange;
+	struct proxy_event e;
+	struct io_result r;
+	const char *bytes;
+	size_t size;
+
+	while ((a->latches & LATCH_WRITABLE) && !a->held) {
+		bytes = exchange_unsent(x, &size);
+		if (size > u->limit)
+			size = u->limit;
+		if (size > 0) {
+			r = actor_write(a, bytes, size);
+			if (r.outcome == IO_FAILED)
+				return false;
+			exchange_was_sent(x, r.n);
+			if (u->limit != SIZE_MAX)
+				u->limit -= r.n;
+			if (r.n > 0)
+				actor_poke(x->session);
+		}
+		if (u->limit == 0) {
+			u->limit = SIZE_MAX;
+			e = actor_event(a, PROXY_LIMITED);
+			a->held = actor_tell(a, &e) == PROXY_HOLD;
+		} else if (size == 0) {
+			break;
+		}
+	}
+	return true;
+}
+
+/* A backend that must move is waited for with a limit; while the client is
+ * to send, it is the session that does the waiting. */
+static void
+arm_while_sending(struct upstream *u, size_t sent_before)
+{
+	struct exchange *x = u->actor.exchange;
+	size_t unsent;
+
+	exchange_unsent(x, &unsent);
+	if (unsent == 0 && !x->request.expects_continue)
+		actor_arm(&u->actor, 0);
+	else if (x->now.sent != sent_before)
+		expect_byte(u);
+}
+
+/* In:  SENDING, first of all sends.  Out: AWAITING (all sent), READING (an
+ * early final response), SPENT. */
+static enum state
+sending(struct upstream *u)
+{
+	struct proxy_actor *a = &u->actor;
+	struct exchange *x = a->exchange;
+	size_t sent_before;
+
+	if (x == NULL)
+		return SPENT;
+	if (a->latches & LATCH_TIMER)
+		return timed_out(u);
+	sent_before = x->now.sent;
+	if (!send_request(u)) {
+		/* What was never asked, nothing can answer. */
+		if (x->now.sent == 0)
+			return lost(u);
+		/* A response may lie in front of the reset. */
+		u->write_failed = true;
+	}
+	if (a->held)
+		return SENDING;
+	if (exchange_all_sent(x) && !u->write_failed)
+		return AWAITING;
+	switch (take_reply(u)) {
+	case REPLY_FINAL:
+		x->unwanted = true;
+		return begin_reading(u);
+	case REPLY_NONE:
+		arm_while_sending(u, sent_before);
+		return SENDING;
+	case REPLY_LOST:
+	case REPLY_BAD:
+		break;
+	}
+	return lost(u);
+}
+
+/* In:  AWAITING, readable.  Out: READING (a final response begins), SPENT. */
+static enum state
+awaiting(struct upstream *u)
+{
+	struct proxy_actor *a = &u->actor;
+
+	if (a->exchange == NULL)
+		return SPENT;
+	if (a->latches & LATCH_TIMER)
+		return timed_out(u);
+	switch (take_reply(u)) {
+	case REPLY_FINAL:
+		return begin_reading(u);
+	case REPLY_NONE:
+		expect_byte(u);
+		return AWAITING;
+	case REPLY_LOST:
+	case REPLY_BAD:
+		break;
+	}
+	return lost(u);
+}
+
+/* How long may the connection be idle?  Returns: false: not at all. */
+static bool
+allowed_idle(struct upstream *u, const struct response *r)
+{
+	const struct proxy_options *o = options_of(u);
+
+	u->idle_ms = o->idle_timeout_ms;
+	u->uses_max = (unsigned)o->max_uses;
+	if (o->honour_keep_alive && r->has_hint) {
+		int ms = r->hint_ms - o->keep_alive_margin_ms;
+
+		if (ms <= 0)
+			return false;
+		if (u->idle_ms == 0 || ms < u->idle_ms)
+			u->idle_ms = ms;
+	}
+	if (o->honour_keep_alive && r->has_max) {
+		if (r->max == 0)
+			return false;
+		if (u->uses_max == 0 || u->n_uses + r->max < u->uses_max)
+			u->uses_max = u->n_uses + r->max;
+	}
+	return u->uses_max == 0 || u->n_uses < u->uses_max;
+}
+
+/* The response is whole. */
+static enum state
+finished(struct upstream *u)
+{
+	const struct exchange *x = u->actor.exchange;
+	const struct response *r = &x->response;
+	bool again = exchange_all_sent(x) && !x->asks_close &&
+	    !r->announces_close && r->framing != FRAMING_CLOSE &&
+	    buffer_size(&u->in) == 0 && u->actor.error == 0 &&
+	    !u->actor.peer_closed && allowed_idle(u, r);
+
+	settle(u, ATTEMPT_GOOD);
+	return again ? IDLE : SPENT;
+}
+
+/* The final response's head is complete.  Returns: READING to go on. */
+static enum state
+take_final_head(struct upstream *u)
+{
+	struct exchange *x = u->actor.exchange;
+	const char *head = buffer_bytes(&u->in);
+	struct response r;
+	const char *why;
+
+	why = response_read(&r, head, u->n_fed, x->request.is_head);
+	if (why != NULL)
+		return invalid(u, why);
+	/* RFC 9110 15.5.9: it answers an idle connection, not this request. */
+	if (r.status == 408 && x->now.reused &&
+	    (r.announces_close || r.framing == FRAMING_CLOSE)) {
+		x->now.stale_408 = true;
+		return lost(u);
+	}
+	if (u->actor.proxy->draining)
+		x->close = true;
+	if (!exchange_add_final(x, &r, head, u->n_fed))
+		return out_of_memory(u);
+	buffer_consume(&u->in, u->n_fed);
+	u->n_fed = 0;
+	actor_poke(x->session);
+	return READING;
+}
+
+/* Follow the response through what is in the buffer.  Returns: READING when
+ * all of it was used. */
+static enum state
+use_input(struct upstream *u)
+{
+	struct exchange *x = u->actor.exchange;
+	size_t head_bytes = (size_t)options_of(u)->head_bytes, size, used;
+	enum message_result result;
+	enum state next;
+
+	do {
+		size = buffer_size(&u->in) - u->n_fed;
+		if (!u->message.head_done && size > head_bytes - u->n_fed)
+			size = head_bytes - u->n_fed;
+		result = message_feed(
+		    &u->message, buffer_bytes(&u->in) + u->n_fed, size, &used);
+		if (result == MESSAGE_BAD)
+			return invalid(u, message_error(&u->message));
+		if (result == MESSAGE_HEAD) {
+			u->n_fed += used;
+			next = take_final_head(u);
+			if (next != READING)
+				return next;
+		} else if (u->message.head_done) {
+			buffer_consume(&u->in, used);
+			if (used > 0)
+				actor_poke(x->session);
+		} else {
+			u->n_fed += used;
+			if (u->n_fed == head_bytes)
+				return invalid(
+				    u, "a response head that is too long");
+		}
+	} while (result == MESSAGE_HEAD);
+	if (result == MESSAGE_MORE)
+		return READING;
+	if (!exchange_end_content(x))
+		return out_of_memory(u);
+	return finished(u);
+}
+
+/* The backend sent FIN, or worse.  Only a FIN can complete anything, and only
+ * where nothing else delimits the response. */
+static enum state
+reading_ended(struct upstream *u)
+{
+	struct exchange *x = u->actor.exchange;
+
+	if (u->message.head_done && x->response.framing == FRAMING_CLOSE &&
+	    u->actor.error == 0 &&
+	    message_finish(&u->message) == MESSAGE_DONE) {
+		if (!exchange_end_content(x))
+			return out_of_memory(u);
+		return finished(u);
+	}
+	return lost(u);
+}
+
+/* In:  READING, something to read.  Out: IDLE (whole, may be reused), SPENT. */
+static enum state
+reading(struct upstream *u)
+{
+	struct proxy_actor *a = &u->actor;
+	struct exchange *x = a->exchange;
+	struct io_result r;
+	enum state next;
+
+	if (x == NULL)
+		return SPENT;
+	if (a->latches & LATCH_TIMER)
+		return timed_out(u);
+	for (;;) {
+		if (buffer_size(&u->in) > u->n_fed) {
+			next = use_input(u);
+			if (next != READING)
+				return next;
+		}
+		r = fill(u);
+		if (r.outcome == IO_EOF || r.outcome == IO_FAILED)
+			return reading_ended(u);
+		if (r.outcome == IO_AGAIN)
+			break;
+	}
+	if (exchange_takes_content(x))
+		expect_byte(u);
+	else
+		actor_arm(a, 0); /* the client is slow, not the backend */
+	return READING;
+}
+
+/* Give the connection to the pool; who has no place there, goes. */
+static void
+park(struct upstream *u)
+{
+	struct pool_entry *out = pool_park(&u->actor.proxy->pool, &u->entry);
+
+	if (out != NULL)
+		upstream_retire(upstream_of_entry(out));
+	actor_arm(&u->actor, u->idle_ms);
+}
+
+/* In:  IDLE.  Out: SENDING (an exchange was given), SPENT (it ended or spoke
+ * out of turn, its time is over, nobody wants it). */
+static enum state
+idle(struct upstream *u)
+{
+	struct proxy_actor *a = &u->actor;
+	char bytes[256];
+
+	if (a->exchange != NULL) {
+		actor_arm(a, 0);
+		return SENDING;
+	}
+	/* RFC 9112 9.2, 9.3: whatever comes now, answers nothing. */
+	if (a->latches & LATCH_READABLE)
+		u->retired |=
+		    actor_read(a, bytes, sizeof bytes).outcome != IO_AGAIN;
+	if (u->retired || (a->latches & LATCH_TIMER)) {
+		pool_remove(&a->proxy->pool, &u->entry);
+		return SPENT;
+	}
+	if (!u->entry.parked)
+		park(u);
+	return IDLE;
+}
+
+/* In:  SPENT.  Out: never; the driver releases it. */
+static enum state
+spent(struct upstream *u)
+{
+	return SPENT;
+}
+
+static void
+release(struct proxy_actor *a)
+{
+	struct upstream *u = (struct upstream *)a;
+
+	assert(a->exchange == NULL);
+	pool_remove(&a->proxy->pool, &u->entry);
+	actor_close(a);
+	buffer_free(&u->in);
+	free(u);
+}
+
+void
+upstream_open(struct proxy *p, struct exchange *x)
+{
+	unsigned long serial = p->n_opened_upstreams + 1;
+	struct upstream *u = calloc(1, sizeof *u);
+	int fd = u == NULL ? -1 : io_socket();
+	int error = u == NULL ? ENOMEM : errno;
+
+	/* The watcher is told of the attempt as the connection opens. */
+	exchange_attempt(x, false, u, serial);
+	if (fd >= 0) {
+		u->limit = SIZE_MAX;
+		u->n_uses = 1;
+		u->actor.exchange = x;
+		if (actor_open(
+			&u->actor, p, fd, &machine, CONNECTING, serial)) {
+			p->n_opened_upstreams = serial;
+			return;
+		}
+		error = ENOMEM;
+		close(fd);
+	}
+	free(u);
+	x->upstream = 0;
+	x->carrier = NULL;
+	x->now.error = error;
+	x->state = ATTEMPT_FAILED;
+}
+
+void
+upstream_ride(struct upstream *u, struct exchange *x)
+{
+	assert(u->actor.state == IDLE && u->actor.exchange == NULL);
+	assert(!u->entry.parked);
+	u->actor.exchange = x;
+	u->n_uses++;
+	exchange_attempt(x, true, u, u->actor.serial);
+	actor_poke(&u->actor);
+}
+
+struct upstream *
+upstream_of_entry(struct pool_entry *e)
+{
+	return (
+	    struct upstream *)((char *)e - offsetof(struct upstream, entry));
+}
+
+bool
+upstream_looks_alive(const struct upstream *u)
+{
+	return io_is_silent(u->actor.fd);
+}
+
+void
+upstream_retire(struct upstream *u)
+{
+	pool_remove(&u->actor.proxy->pool, &u->entry);
+	u->retired = true;
+	actor_poke(&u->actor);
+}
+
+void
+upstream_abandon(struct upstream *u)
+{
+	u->actor.exchange->carrier = NULL;
+	u->actor.exchange = NULL;
+	u->retired = true;
+	actor_poke(&u->actor);
+}
+
+void
+upstream_close(struct proxy_actor *a)
+{
+	a->reset = true;
+	release(a);
+}
+
+void
+proxy_limit(struct proxy_actor *a, size_t size)
+{
+	assert(a->machine == &machine);
+	((struct upstream *)a)->limit = size;
+}
+
+unsigned
+upstream_n_uses(const struct upstream *u)
+{
+	return u->n_uses;
+}
+
+struct proxy_actor *
+upstream_actor(struct upstream *u)
+{
+	return &u->actor;
+}
