@@ -59,6 +59,7 @@ struct client {
 	struct lab *lab;
 	unsigned number;
 	struct sockaddr_in to;
+	int timeout_ms;
 	struct conn *conns;		   /* newest first */
 	struct exchange *exchanges, *last; /* in the order of sending */
 };
@@ -325,7 +326,7 @@ client_free(void *arg)
 }
 
 struct client *
-client_new(struct lab *lab, const struct sockaddr_in *to)
+client_new(struct lab *lab, const struct sockaddr_in *to, int timeout_ms)
 {
 	struct client *c = calloc(1, sizeof *c);
 
@@ -333,6 +334,7 @@ client_new(struct lab *lab, const struct sockaddr_in *to)
 		return NULL;
 	c->lab = lab;
 	c->to = *to;
+	c->timeout_ms = timeout_ms;
 	c->number = lab_enrol(lab, LAB_CLIENT, c, client_free);
 	if (c->number == 0) {
 		free(c);
@@ -384,6 +386,8 @@ begin(struct client *c, const char *method, int timeout_ms)
 	e->start_seq = trace_seq(lab_trace(c->lab));
 	snprintf(e->method, sizeof e->method, "%s", method);
 	reply_init(&e->reply, strcmp(method, "HEAD") == 0);
+	if (timeout_ms < 0)
+		timeout_ms = c->timeout_ms;
 	if (timeout_ms > 0) {
 		e->timer = clock_timer_new(lab_clock(c->lab), on_timeout, e);
 		if (e->timer != NULL)

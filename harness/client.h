@@ -36,28 +36,31 @@ struct client_request {
 	/* The body follows in steps: exchange_send(), exchange_finish(). */
 	bool open;
 	long length;	/* open: Content-Length; -1: chunked */
-	int timeout_ms; /* the lab's time; 0: for ever */
+	int timeout_ms; /* the lab's time; 0: for ever; -1: the client's */
 };
 
 /* What became of an exchange, as the client saw it. */
 struct told {
-	bool done;	/* nothing more will come */
-	bool complete;	/* a whole final response */
-	bool closed;	/* its connection was closed, orderly or not */
-	bool reset;	/* … by a reset, or by a failed send */
-	bool truncated; /* it ended in the middle of a response */
-	bool invalid;	/* what came is no HTTP response */
-	bool timeout;	/* timeout_ms went by */
-	bool refused;	/* no connection could be made */
-	int error;	/* errno of the connection, 0 for none */
+	bool done;	 /* nothing more will come */
+	bool complete;	 /* a whole final response */
+	bool closed;	 /* its connection was closed, orderly or not */
+	bool reset;	 /* … by a reset, or by a failed send */
+	bool truncated;	 /* it ended in the middle of a response */
+	bool invalid;	 /* what came is no HTTP response */
+	bool timeout;	 /* timeout_ms went by */
+	bool refused;	 /* no connection could be made */
+	int error;	 /* errno of the connection, 0 for none */
+	size_t received; /* bytes of any kind that came for it */
 };
 
 /* Make a client of that address.  It connects when it has something to send,
  * and again when its connection was closed.  Closed with the lab.
  *
- * Returns: NULL when out of memory.
+ * timeout_ms: of its exchanges, the lab's time; 0: they wait for ever.
+ * Returns:    NULL when out of memory.
  */
-struct client *client_new(struct lab *, const struct sockaddr_in *to);
+struct client *client_new(
+    struct lab *, const struct sockaddr_in *to, int timeout_ms);
 unsigned client_number(const struct client *);
 struct lab *client_lab(const struct client *);
 

@@ -145,6 +145,13 @@ on_real(evutil_socket_t fd, short what, void *arg)
 
 /* --------------------------------------------------------------- public -- */
 
+/* A stop of clock_wake_at(): it frees itself. */
+static void
+on_wake(void *timer)
+{
+	clock_timer_free(timer);
+}
+
 struct clock *
 clock_new(struct event_base *base)
 {
@@ -160,6 +167,8 @@ clock_free(struct clock *c)
 {
 	if (c == NULL)
 		return;
+	while (c->n > 0 && c->heap[0]->fire == on_wake)
+		clock_timer_free(c->heap[0]);
 	assert(c->n_timers == 0);
 	if (c->real != NULL)
 		event_free(c->real);
@@ -209,15 +218,6 @@ clock_jump(struct clock *c)
 		c->now_ms = t->due_ms;
 	t->fire(t->arg);
 	return true;
-}
-
-void
-clock_skip_to(struct clock *c, int64_t ms)
-{
-	assert(c->real == NULL);
-	assert(c->n == 0 || c->heap[0]->due_ms > ms);
-	if (ms > c->now_ms)
-		c->now_ms = ms;
 }
 
 void *
@@ -284,4 +284,15 @@ clock_timer_free(void *timer)
 	clock_timer_cancel(t);
 	t->clock->n_timers--;
 	free(t);
+}
+
+void
+clock_wake_at(struct clock *c, int64_t ms)
+{
+	struct timer *t = clock_timer_new(c, on_wake, NULL);
+
+	if (t == NULL)
+		return;
+	t->arg = t;
+	clock_timer_arm(t, ms - clock_now_ms(c));
 }

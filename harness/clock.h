@@ -20,7 +20,7 @@ typedef void clock_fire_fn(void *arg);
  * memory. */
 struct clock *clock_new(struct event_base *);
 
-/* Needs: every timer freed. */
+/* Needs: every timer of clock_timer_new() freed. */
 void clock_free(struct clock *);
 
 /* From now on follow the real clock; there is no way back.  Armed timers keep
@@ -37,9 +37,8 @@ int64_t clock_next_ms(const struct clock *);
  * Returns: false where none is armed. */
 bool clock_jump(struct clock *);
 
-/* Virtual only: let time go by without firing.  Needs: no timer due by
- * then. */
-void clock_skip_to(struct clock *, int64_t ms);
+/* Let time make a stop at that moment, though nothing is to be fired. */
+void clock_wake_at(struct clock *, int64_t ms);
 
 /* What struct proxy_clock and struct backend_clock ask for; clock is the
  * struct clock. */

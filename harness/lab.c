@@ -205,48 +205,6 @@ lab_pass_time(struct lab *lab)
 							    : outcome(lab);
 }
 
-static void
-on_advanced(void *arg)
-{
-	*(bool *)arg = true;
-}
-
-static enum lab_outcome
-advance_real(struct lab *lab, int64_t ms)
-{
-	bool over = false;
-	void *timer = clock_timer_new(lab->clock, on_advanced, &over);
-
-	if (timer == NULL)
-		return LAB_MOVED;
-	clock_timer_arm(timer, ms);
-	while (!over && outcome(lab) == LAB_MOVED)
-		lab_pass_time(lab);
-	clock_timer_free(timer);
-	return outcome(lab);
-}
-
-enum lab_outcome
-lab_advance(struct lab *lab, int64_t ms)
-{
-	int64_t until = lab_now_ms(lab) + ms;
-
-	if (lab_is_real(lab))
-		return advance_real(lab, ms);
-	for (;;) {
-		int64_t next;
-
-		if (lab_settle(lab) != LAB_MOVED)
-			return outcome(lab);
-		next = clock_next_ms(lab->clock);
-		if (next < 0 || next > until)
-			break;
-		clock_jump(lab->clock);
-	}
-	clock_skip_to(lab->clock, until);
-	return LAB_MOVED;
-}
-
 /* ---------------------------------------------------------------- life --- */
 
 static bool
@@ -355,6 +313,12 @@ bool
 lab_is_real(const struct lab *lab)
 {
 	return clock_is_real(lab->clock);
+}
+
+void
+lab_wake_at(struct lab *lab, int64_t ms)
+{
+	clock_wake_at(lab->clock, ms);
 }
 
 int64_t

@@ -2,9 +2,8 @@
  * event loop, one clock, one timeline.
  *
  * Actors (clients, proxies, backends, systems under test) are made in a lab
- * and are closed with it.  Nothing moves except inside lab_settle(),
- * lab_pass_time() and lab_advance(), so a caller always acts on a world that
- * stands still.
+ * and are closed with it.  Nothing moves except inside lab_settle() and
+ * lab_pass_time(), so a caller always acts on a world that stands still.
  *
  * Times: milliseconds of the lab's clock, which is virtual until an external
  *        program takes part.
@@ -60,8 +59,8 @@ enum lab_outcome lab_settle(struct lab *);
  */
 enum lab_outcome lab_pass_time(struct lab *);
 
-/* Let ms of time go by, whatever happens meanwhile. */
-enum lab_outcome lab_advance(struct lab *, int64_t ms);
+/* Let time make a stop at that moment, for whoever waits for it. */
+void lab_wake_at(struct lab *, int64_t ms);
 
 /* Make the running or next lab call return LAB_INTERRUPTED, in every lab of
  * the process.  May be called from a signal handler. */

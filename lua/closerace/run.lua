@@ -1,0 +1,246 @@
+--- closerace run: scripts, a line each, and what is needed to understand a failure.
+
+local core = require "closerace.core"
+local race = require "closerace"
+
+local USAGE = [[
+closerace run [OPTION …] FILE…
+
+Runs each script and prints a line: how it ended, its verdicts, what the client was told, the attempts that
+the backend met, and the time it took.  What the script prints follows, indented.
+
+  --repeat N   run each script N times and report every verdict that varied
+  --quiet      failures and the summary only
+  --help       this text
+]]
+
+-- ------------------------------------------------------------------ command line --
+
+local function usage_error(message)
+  io.stderr:write("closerace run: ", message, "\n")
+  return nil, 2
+end
+
+local function parse(args)
+  local options = { times = 1, files = {} }
+  local i = 1
+  while i <= #args do
+    local word = args[i]
+    if word == "--help" or word == "-h" then
+      io.write(USAGE)
+      return nil, 0
+    elseif word == "--quiet" or word == "-q" then
+      options.quiet = true
+    elseif word == "--repeat" then
+      i = i + 1
+      options.times = math.tointeger(tonumber(args[i]))
+      if not options.times or options.times < 1 then
+        return usage_error("--repeat: expected a whole number from 1, got " .. tostring(args[i] or "nothing"))
+      end
+    elseif word:sub(1, 1) == "-" and word ~= "-" then
+      return usage_error(("unknown option '%s'; allowed: --repeat N, --quiet, --help"):format(word))
+    else
+      options.files[#options.files + 1] = word
+    end
+    i = i + 1
+  end
+  if #options.files == 0 then return usage_error "no script given; see closerace run --help" end
+  return options
+end
+
+-- ----------------------------------------------------------------------- running --
+
+--- Texts counted in the order in which they first came: "refused x3, clean".
+local function condense(texts)
+  local counts, order = {}, {}
+  for _, text in ipairs(texts) do
+    if not counts[text] then order[#order + 1] = text end
+    counts[text] = (counts[text] or 0) + 1
+  end
+  for i, text in ipairs(order) do
+    if counts[text] > 1 then order[i] = text .. " x" .. counts[text] end
+  end
+  return table.concat(order, ", ")
+end
+
+local function told_text(told)
+  if told.complete then return tostring(told.status) end
+  for _, word in ipairs { "timeout", "truncated", "reset" } do
+    if told[word] then return word end
+  end
+  return "closed"
+end
+
+--- What must not vary from one run of a script to the next.
+local function signature(verdicts)
+  local parts = {}
+  for i, v in ipairs(verdicts) do
+    parts[i] = ("%s %s told %s attempts %d executed %d order %s reached %s")
+      :format(v.id, v.name, told_text(v.told), v.attempts, v.executed, v.order, v.reached)
+  end
+  return table.concat(parts, "\n")
+end
+
+local function on_error(err)
+  if type(err) ~= "string" then return err end
+  return { message = err, trace = debug.traceback("", 2) }
+end
+
+--- Run a loaded script once.
+-- @return a table: state ("ok", "FAIL", "skip" or "interrupted"), error, tail, verdicts, output, ms
+local function run_once(chunk, environment)
+  local output = {}
+  environment.print = function(...)
+    local parts = table.pack(...)
+    for i = 1, parts.n do parts[i] = tostring(parts[i]) end
+    output[#output + 1] = table.concat(parts, "\t")
+  end
+  core.verdicts()
+  core.last_tail()
+  local start = core.now_ms()
+  local good, err = xpcall(chunk, on_error)
+  local result = {
+    state = "ok", ms = core.now_ms() - start, verdicts = core.verdicts(), output = output,
+  }
+  if good then return result end
+  result.tail = core.last_tail()
+  if core.is_interrupted() then
+    result.state = "interrupted"
+  elseif race.skip_reason(err) then
+    result.state, result.error = "skip", race.skip_reason(err)
+  else
+    result.state = "FAIL"
+    result.error = type(err) == "table" and err.message or tostring(err)
+  end
+  return result
+end
+
+-- ---------------------------------------------------------------------- reporting --
+
+local is_terminal = core.is_terminal()
+local colours = is_terminal and not os.getenv "NO_COLOR"
+  and { ok = "\27[32m", FAIL = "\27[31m", skip = "\27[33m", VARIED = "\27[31m", off = "\27[0m" }
+  or {}
+
+local function painted(word, width)
+  local text = ("%-" .. width .. "s"):format(word)
+  return (colours[word] or "") .. text .. (colours[word] and colours.off or "")
+end
+
+local function indent(text, by)
+  return (by .. text:gsub("\n", "\n" .. by))
+end
+
+local function title_of(file)
+  return (file:gsub("^.*/", ""):gsub("%.lua$", ""))
+end
+
+local function line_of(title, width, result)
+  local names, told, attempts = {}, {}, 0
+  for i, v in ipairs(result.verdicts) do
+    names[i], told[i] = v.name, told_text(v.told)
+    attempts = attempts + v.attempts
+  end
+  local columns = ("%-" .. width .. "s  %-24s %-16s %3d %-8s %9.1f ms")
+    :format(title, condense(names), condense(told), attempts, attempts == 1 and "attempt" or "attempts", result.ms)
+  return painted(result.state, 5) .. " " .. columns
+end
+
+local function report(title, width, result, quiet)
+  local bad = result.state == "FAIL" or result.state == "VARIED"
+  if quiet and not bad then return end
+  if result.state == "skip" then
+    print(painted("skip", 5) .. " " .. ("%-" .. width .. "s  %s"):format(title, result.error))
+    return
+  end
+  print(line_of(title, width, result))
+  if #result.output > 0 then print(indent(table.concat(result.output, "\n"), "      | ")) end
+  if not bad then return end
+  print(indent(result.error, "      "))
+  if result.tail and not result.error:find("last events:", 1, true) then
+    print(indent(result.tail, "      "))
+  end
+end
+
+local function progress(title, n, times)
+  if is_terminal and times > 1 and (n % 16 == 0 or n == times) then
+    io.stderr:write(("\r\27[K%s %d/%d%s"):format(title, n, times, n == times and "\r\27[K" or ""))
+  end
+end
+
+--- Which outcomes there were, when there should be one.
+local function describe_variation(seen)
+  local lines = {}
+  for _, one in ipairs(seen) do
+    lines[#lines + 1] = ("%d times:\n%s"):format(one.n, indent(one.text == "" and "no verdict" or one.text, "  "))
+  end
+  return "the verdict varied\n" .. table.concat(lines, "\n")
+end
+
+--- Run a script N times; the first result that is not ok ends it.
+local function run_repeatedly(title, chunk, environment, times)
+  local seen, by_text = {}, {}
+  local first
+  for n = 1, times do
+    local result = run_once(chunk, environment)
+    progress(title, n, times)
+    first = first or result
+    if result.state ~= "ok" then
+      if n > 1 and result.state == "FAIL" then
+        result.error = ("in repetition %d of %d: %s"):format(n, times, result.error)
+      end
+      return result
+    end
+    local text = signature(result.verdicts)
+    if not by_text[text] then
+      by_text[text] = { text = text, n = 0 }
+      seen[#seen + 1] = by_text[text]
+    end
+    by_text[text].n = by_text[text].n + 1
+    first.total_ms = (first.total_ms or 0) + result.ms
+  end
+  if #seen > 1 then
+    first.state, first.error = "VARIED", describe_variation(seen)
+  end
+  return first
+end
+
+local function run_file(file, options)
+  local environment = setmetatable({ arg = { [0] = file } }, { __index = _G })
+  local chunk, err = loadfile(file, "t", environment)
+  if not chunk then
+    return { state = "FAIL", error = err, verdicts = {}, output = {}, ms = 0 }
+  end
+  return run_repeatedly(title_of(file), chunk, environment, options.times)
+end
+
+local function summarise(counts, options, ms)
+  local parts = {}
+  for _, word in ipairs { "ok", "FAIL", "VARIED", "skip" } do
+    if counts[word] then
+      local name = ({ ok = "passed", FAIL = "failed", VARIED = "varied", skip = "skipped" })[word]
+      parts[#parts + 1] = ("%d %s"):format(counts[word], name)
+    end
+  end
+  local times = options.times > 1 and (", each %d times"):format(options.times) or ""
+  print(("%s%s, %.1f s"):format(table.concat(parts, ", "), times, ms / 1000))
+end
+
+return function(args)
+  local options, status = parse(args)
+  if not options then return status end
+  local counts, width, start = {}, 0, core.now_ms()
+  for _, file in ipairs(options.files) do width = math.max(width, #title_of(file)) end
+  for _, file in ipairs(options.files) do
+    local result = run_file(file, options)
+    if result.state == "interrupted" then
+      io.stderr:write("closerace run: interrupted\n")
+      return 130
+    end
+    counts[result.state] = (counts[result.state] or 0) + 1
+    report(title_of(file), width, result, options.quiet)
+  end
+  summarise(counts, options, core.now_ms() - start)
+  if counts.FAIL or counts.VARIED then return 1 end
+  return counts.skip and not counts.ok and 77 or 0
+end

@@ -1,0 +1,171 @@
+/* corelib.c - see corelib.h. */
+#include "lua/corelib.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "harness/lab.h"
+#include "harness/verdict.h"
+#include "lua/actors.h"
+#include "lua/block.h"
+#include "lua/lablib.h"
+#include "lua/verdicts.h"
+
+#include "backend/backend.h"
+#include "proxy/proxy.h"
+
+/* core.now_ms(): the real, monotonic clock, with fractions */
+static int
+core_now_ms(lua_State *L)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	lua_pushnumber(
+	    L, (lua_Number)ts.tv_sec * 1e3 + (lua_Number)ts.tv_nsec / 1e6);
+	return 1;
+}
+
+static int
+core_is_interrupted(lua_State *L)
+{
+	lua_pushboolean(L, lab_is_interrupted());
+	return 1;
+}
+
+/* core.cannot_vanish(): why not, nil where it is possible */
+static int
+core_cannot_vanish(lua_State *L)
+{
+	lua_pushstring(L, backend_cannot_vanish());
+	return 1;
+}
+
+/* core.is_terminal(): does stdout go to a person? */
+static int
+core_is_terminal(lua_State *L)
+{
+	lua_pushboolean(L, isatty(STDOUT_FILENO));
+	return 1;
+}
+
+/* core.find_program(name): its path, nil where it is not installed.  Servers
+ * often live in directories that are not in everybody's PATH. */
+static int
+core_find_program(lua_State *L)
+{
+	const char *name = luaL_checkstring(L, 1);
+	const char *path = getenv("PATH");
+	char *list, *save, *dir;
+
+	if (strchr(name, '/') != NULL) {
+		lua_pushstring(L, access(name, X_OK) == 0 ? name : NULL);
+		return 1;
+	}
+	list = strdup(lua_pushfstring(L, "%s:/usr/local/sbin:/usr/sbin:/sbin",
+	    path != NULL ? path : "/usr/bin:/bin"));
+	lua_pushnil(L);
+	for (dir = list != NULL ? strtok_r(list, ":", &save) : NULL;
+	     dir != NULL && lua_isnil(L, -1);
+	     dir = strtok_r(NULL, ":", &save)) {
+		const char *full = lua_pushfstring(L, "%s/%s", dir, name);
+
+		if (access(full, X_OK) != 0) {
+			lua_pop(L, 1);
+			continue;
+		}
+		lua_replace(L, -2);
+		break;
+	}
+	free(list);
+	return 1;
+}
+
+static void
+push_words(lua_State *L, const char *const *words, size_t n)
+{
+	lua_newtable(L);
+	for (size_t i = 0; i < n; i++) {
+		lua_pushstring(L, words[i]);
+		lua_rawseti(L, -2, (lua_Integer)i + 1);
+	}
+}
+
+static void
+push_verdicts(lua_State *L)
+{
+	lua_newtable(L);
+	for (int i = 0; i < N_VERDICTS; i++) {
+		lua_newtable(L);
+		lua_pushstring(L, verdict_word(i));
+		lua_setfield(L, -2, "word");
+		lua_pushstring(L, verdict_meaning(i));
+		lua_setfield(L, -2, "meaning");
+		lua_rawseti(L, -2, i + 1);
+	}
+}
+
+/* core.words(): every enumeration of the product, by its name in the
+ * documents */
+static int
+core_words(lua_State *L)
+{
+#define X(symbol, word) word,
+	static const char *const points[] = { BACKEND_POINTS(X) };
+	static const char *const endings[] = { BACKEND_ENDINGS(X) };
+	static const char *const reuse[] = { PROXY_REUSE(X) };
+	static const char *const retry[] = { PROXY_RETRY(X) };
+	static const char *const orders[] = { ORDERS(X) };
+#undef X
+	const char *const *checkpoints = proxy_checkpoints();
+	size_t n = 0;
+
+	while (checkpoints[n] != NULL)
+		n++;
+	lua_newtable(L);
+	push_words(L, points, N_POINTS);
+	lua_setfield(L, -2, "points");
+	push_words(L, endings, N_ENDINGS);
+	lua_setfield(L, -2, "endings");
+	push_words(L, orders, N_ORDERS);
+	lua_setfield(L, -2, "orders");
+	push_words(L, checkpoints, n);
+	lua_setfield(L, -2, "checkpoints");
+	push_words(L, reuse, N_REUSE);
+	lua_setfield(L, -2, "reuse");
+	push_words(L, retry, N_RETRY);
+	lua_setfield(L, -2, "retry");
+	push_verdicts(L);
+	lua_setfield(L, -2, "verdicts");
+	return 1;
+}
+
+int
+luaopen_closerace_core(lua_State *L)
+{
+	static const luaL_Reg functions[] = { { "lab", lablib_new },
+		{ "now_ms", core_now_ms },
+		{ "is_interrupted", core_is_interrupted },
+		{ "is_terminal", core_is_terminal },
+		{ "find_program", core_find_program },
+		{ "cannot_vanish", core_cannot_vanish },
+		{ "words", core_words }, { "verdicts", verdicts_take },
+		{ "last_tail", lablib_last_tail }, { NULL, NULL } };
+
+	lablib_open(L);
+	block_open(L);
+	backendlib_open(L);
+	connlib_open(L);
+	proxylib_open(L);
+	heldlib_open(L);
+	clientlib_open(L);
+	exchangelib_open(L);
+	sutlib_open(L);
+	verdictlib_open(L);
+	luaL_newlib(L, functions);
+	lua_pushliteral(L, CLOSERACE_VERSION);
+	lua_setfield(L, -2, "version");
+	return 1;
+}

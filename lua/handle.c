@@ -1,0 +1,137 @@
+/* handle.c - see handle.h. */
+#include "lua/handle.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/lab_backend.h"
+#include "harness/lab_proxy.h"
+#include "harness/sut.h"
+
+/* upvalues: methods, field function (or nil) */
+static int
+index_object(lua_State *L)
+{
+	lua_pushvalue(L, 2);
+	if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL)
+		return 1;
+	if (lua_isnil(L, lua_upvalueindex(2)))
+		return 1;
+	lua_pushvalue(L, lua_upvalueindex(2));
+	lua_pushvalue(L, 1);
+	lua_pushvalue(L, 2);
+	lua_call(L, 2, 1);
+	return 1;
+}
+
+void
+handle_class(lua_State *L, const char *name, const luaL_Reg *methods,
+    const luaL_Reg *metamethods, lua_CFunction field)
+{
+	luaL_newmetatable(L, name);
+	luaL_setfuncs(L, metamethods, 0);
+	lua_newtable(L);
+	luaL_setfuncs(L, methods, 0);
+	if (field != NULL)
+		lua_pushcfunction(L, field);
+	else
+		lua_pushnil(L);
+	lua_pushcclosure(L, index_object, 2);
+	lua_setfield(L, -2, "__index");
+	lua_pop(L, 1);
+}
+
+static struct lab_box *
+box_of(lua_State *L, int index)
+{
+	struct lab_box *box = luaL_testudata(L, index, LAB_CLASS);
+
+	return box != NULL ? box
+			   : ((struct handle *)lua_touserdata(L, index))->box;
+}
+
+struct handle *
+handle_push(lua_State *L, int lab_index, const char *class, void *actor,
+    unsigned long n)
+{
+	struct handle *h;
+
+	lab_index = lua_absindex(L, lab_index);
+	h = lua_newuserdatauv(L, sizeof *h, 1);
+	h->box = box_of(L, lab_index);
+	h->actor = actor;
+	h->n = n;
+	if (luaL_testudata(L, lab_index, LAB_CLASS) != NULL)
+		lua_pushvalue(L, lab_index);
+	else
+		lua_getiuservalue(L, lab_index, 1);
+	lua_setiuservalue(L, -2, 1);
+	luaL_setmetatable(L, class);
+	return h;
+}
+
+struct handle *
+handle_check(lua_State *L, int index, const char *class)
+{
+	struct handle *h = luaL_checkudata(L, index, class);
+
+	if (h->box->lab == NULL)
+		luaL_error(
+		    L, "the lab of this %s is closed", strchr(class, '.') + 1);
+	return h;
+}
+
+void *
+handle_actor(lua_State *L, int index, const char *class)
+{
+	return handle_check(L, index, class)->actor;
+}
+
+struct lab_box *
+handle_check_lab(lua_State *L, int index)
+{
+	struct lab_box *box = luaL_checkudata(L, index, LAB_CLASS);
+
+	if (box->lab == NULL)
+		luaL_error(L, "the lab is closed");
+	return box;
+}
+
+static bool
+parse_address(const char *text, struct sockaddr_in *address)
+{
+	const char *colon = strrchr(text, ':');
+	char host[64], *end;
+	long port;
+
+	if (colon == NULL || (size_t)(colon - text) >= sizeof host)
+		return false;
+	memcpy(host, text, colon - text);
+	host[colon - text] = '\0';
+	port = strtol(colon + 1, &end, 10);
+	*address = (struct sockaddr_in){ .sin_family = AF_INET };
+	address->sin_port = htons((unsigned short)port);
+	return *end == '\0' && port > 0 && port < 65536 &&
+	    inet_pton(AF_INET, host, &address->sin_addr) == 1;
+}
+
+void
+handle_address(
+    lua_State *L, int index, const char *option, struct sockaddr_in *address)
+{
+	if (luaL_testudata(L, index, PROXY_CLASS) != NULL)
+		*address =
+		    *lab_proxy_address(handle_actor(L, index, PROXY_CLASS));
+	else if (luaL_testudata(L, index, BACKEND_CLASS) != NULL)
+		*address =
+		    *lab_backend_address(handle_actor(L, index, BACKEND_CLASS));
+	else if (luaL_testudata(L, index, SUT_CLASS) != NULL)
+		*address = *sut_address(handle_actor(L, index, SUT_CLASS));
+	else if (lua_type(L, index) != LUA_TSTRING ||
+	    !parse_address(lua_tostring(L, index), address))
+		luaL_error(L,
+		    "%s: expected a proxy, a backend, a sut or "
+		    "\"ADDR:PORT\", got %s",
+		    option, luaL_tolstring(L, index, NULL));
+}

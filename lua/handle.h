@@ -1,0 +1,66 @@
+/* handle.h - how a Lua value stands for an actor of a lab.
+ *
+ * A lab is a userdata of its own (struct lab_box).  Everything made in it is a
+ * small userdata that keeps the lab alive as a Lua value and knows when the
+ * lab was closed: using it then is an error at the caller's line, never a
+ * crash.
+ */
+#ifndef LUA_HANDLE_H
+#define LUA_HANDLE_H
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdbool.h>
+
+#include "harness/lab.h"
+
+#define LAB_CLASS      "closerace.lab"
+#define BACKEND_CLASS  "closerace.backend"
+#define CONN_CLASS     "closerace.conn"
+#define PROXY_CLASS    "closerace.proxy"
+#define HELD_CLASS     "closerace.held"
+#define CLIENT_CLASS   "closerace.client"
+#define EXCHANGE_CLASS "closerace.exchange"
+#define SUT_CLASS      "closerace.sut"
+#define TASK_CLASS     "closerace.task"
+
+struct task;
+
+struct lab_box {
+	struct lab *lab;      /* NULL once closed */
+	struct task *tasks;   /* in the order in which they were made */
+	struct task *running; /* NULL: the main script */
+};
+
+struct handle {
+	struct lab_box *box;
+	void *actor;	 /* the harness's object */
+	unsigned long n; /* conn: its number; held: its key */
+};
+
+/* Make a class: a metatable with methods, and optionally a function that
+ * answers for fields (called with the object and the key, when no method has
+ * that name). */
+void handle_class(lua_State *L, const char *name, const luaL_Reg *methods,
+    const luaL_Reg *metamethods, lua_CFunction field);
+
+/* Push an object that stands for actor.  lab_index: the lab's userdata, or
+ * any object of that lab. */
+struct handle *handle_push(lua_State *L, int lab_index, const char *class,
+    void *actor, unsigned long n);
+
+/* The object at index; raises where it is something else or its lab is
+ * closed. */
+struct handle *handle_check(lua_State *L, int index, const char *class);
+void *handle_actor(lua_State *L, int index, const char *class);
+
+/* The lab at index, which must be open. */
+struct lab_box *handle_check_lab(lua_State *L, int index);
+
+/* The address that a client or proxy is to talk to: a proxy, backend or sut of
+ * the lab, or "ADDR:PORT".  index is the value's. */
+struct sockaddr_in;
+void handle_address(
+    lua_State *L, int index, const char *option, struct sockaddr_in *address);
+
+#endif

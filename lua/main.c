@@ -1,0 +1,157 @@
+/* main.c - the program `closerace`: a Lua interpreter with the modules built
+ * in.  Its commands are Lua (lua/closerace/command.lua); here are only the
+ * things that Lua cannot do: signals, and finding the built-in modules.
+ */
+#include <lauxlib.h>
+#include <limits.h>
+#include <lualib.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "harness/lab.h"
+#include "lua/corelib.h"
+#include "lua/modules.h"
+
+#define EXIT_TROUBLE 70 /* sysexits: an error of the program's own */
+
+static lua_State *interrupted_state;
+
+/* Runs before the next Lua instruction: a script that only computes is
+ * stopped too. */
+static void
+stop_script(lua_State *L, lua_Debug *ar)
+{
+	lua_sethook(L, NULL, 0, 0);
+	luaL_error(L, "interrupted");
+}
+
+static void
+on_interrupt(int signo)
+{
+	if (lab_is_interrupted()) {
+		signal(signo, SIG_DFL); /* a second one ends it at once */
+		raise(signo);
+		return;
+	}
+	lab_interrupt();
+	lua_sethook(interrupted_state, stop_script,
+	    LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+}
+
+/* package.searchers: a built-in module by its name. */
+static int
+find_module(lua_State *L)
+{
+	const char *name = luaL_checkstring(L, 1);
+	char chunk[128];
+
+	for (const struct module *m = modules; m->name != NULL; m++)
+		if (strcmp(m->name, name) == 0) {
+			snprintf(chunk, sizeof chunk, "=[%s]", name);
+			if (luaL_loadbuffer(L, m->text, m->size, chunk) !=
+			    LUA_OK)
+				return lua_error(L);
+			lua_pushliteral(L, "built in");
+			return 2;
+		}
+	lua_pushfstring(L, "no built-in module '%s'", name);
+	return 1;
+}
+
+/* Built-in modules come before the file system: the program always runs what
+ * it was built with. */
+static void
+add_modules(lua_State *L)
+{
+	luaL_requiref(L, "closerace.core", luaopen_closerace_core, 0);
+	lua_pop(L, 1);
+	lua_getglobal(L, "table");
+	lua_getfield(L, -1, "insert");
+	lua_getglobal(L, "package");
+	lua_getfield(L, -1, "searchers");
+	lua_remove(L, -2);
+	lua_pushinteger(L, 2);
+	lua_pushcfunction(L, find_module);
+	lua_call(L, 3, 0);
+	lua_pop(L, 1);
+}
+
+static int
+traceback(lua_State *L)
+{
+	luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
+	return 1;
+}
+
+/* arg: the command line.  Returns: the exit status. */
+static int
+run_command(lua_State *L, int argc, char **argv)
+{
+	int status;
+
+	lua_pushcfunction(L, traceback);
+	lua_getglobal(L, "require");
+	lua_pushliteral(L, "closerace.command");
+	if (lua_pcall(L, 1, 1, 1) != LUA_OK)
+		goto fail;
+	lua_createtable(L, argc, 0);
+	for (int i = 1; i < argc; i++) {
+		lua_pushstring(L, argv[i]);
+		lua_rawseti(L, -2, i);
+	}
+	if (lua_pcall(L, 1, 1, 1) != LUA_OK)
+		goto fail;
+	status = (int)lua_tointeger(L, -1);
+	return fflush(stdout) == 0 ? status : EXIT_TROUBLE;
+fail:
+	fprintf(stderr, "closerace: %s\n", lua_tostring(L, -1));
+	return EXIT_TROUBLE;
+}
+
+/* `closerace proxy` and `closerace backend` are programs of their own, beside
+ * this one.  Returns only where that program cannot be run. */
+static int
+become_sibling(char **argv)
+{
+	char path[PATH_MAX], *slash;
+	ssize_t n = readlink("/proc/self/exe", path, sizeof path - 32);
+
+	if (n > 0) {
+		path[n] = '\0';
+		slash = strrchr(path, '/');
+		sprintf(slash + 1, "closerace-%s", argv[1]);
+		argv[1] = path;
+		execv(path, argv + 1);
+	}
+	perror("closerace: cannot run closerace-proxy or closerace-backend");
+	return EXIT_TROUBLE;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct sigaction interrupt = { .sa_handler = on_interrupt };
+	lua_State *L;
+	int status;
+
+	if (argc > 1 &&
+	    (strcmp(argv[1], "proxy") == 0 || strcmp(argv[1], "backend") == 0))
+		return become_sibling(argv);
+	L = luaL_newstate();
+	if (L == NULL) {
+		fputs("closerace: out of memory\n", stderr);
+		return EXIT_TROUBLE;
+	}
+	interrupted_state = L;
+	signal(SIGPIPE, SIG_IGN);
+	sigaction(SIGINT, &interrupt, NULL);
+	sigaction(SIGTERM, &interrupt, NULL);
+	luaL_openlibs(L);
+	add_modules(L);
+	status = run_command(L, argc, argv);
+	lua_close(L);
+	return status;
+}

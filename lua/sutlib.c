@@ -1,0 +1,150 @@
+/* sutlib.c - lab:sut {…}: an external program under test. */
+#include <arpa/inet.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "harness/sut.h"
+#include "lua/actors.h"
+#include "lua/block.h"
+#include "lua/options.h"
+
+#define ARGS_MAX 64
+
+/* A list of strings, borrowed from the table, which stays on the stack. */
+static void
+read_list(
+    lua_State *L, int index, const char *name, const char *list[ARGS_MAX + 1])
+{
+	size_t n = 0;
+
+	list[0] = NULL;
+	if (lua_getfield(L, index, name) == LUA_TNIL) {
+		lua_pop(L, 1);
+		return;
+	}
+	if (!lua_istable(L, -1))
+		luaL_error(L, "lab:sut: %s: expected a list of strings, got %s",
+		    name, luaL_typename(L, -1));
+	for (; lua_rawgeti(L, -1, (lua_Integer)n + 1) != LUA_TNIL; n++) {
+		if (n == ARGS_MAX || lua_type(L, -1) != LUA_TSTRING)
+			luaL_error(L,
+			    "lab:sut: %s: expected at most %d strings", name,
+			    ARGS_MAX);
+		list[n] = lua_tostring(L, -1);
+		lua_pop(L, 1);
+	}
+	list[n] = NULL;
+	lua_pop(L, 2);
+}
+
+int
+sutlib_new(lua_State *L)
+{
+	static const char *const names[] = { "to", "argv", "config", "env",
+		NULL };
+	struct lab_box *box = handle_check_lab(L, 1);
+	const char *argv[ARGS_MAX + 1], *env[ARGS_MAX + 1];
+	struct sut_options options = { .argv = argv, .env = env };
+	char error[256];
+	struct sut *s;
+
+	options_check(L, 2, "lab:sut", names);
+	luaL_checktype(L, 2, LUA_TTABLE);
+	read_list(L, 2, "argv", argv);
+	read_list(L, 2, "env", env);
+	if (argv[0] == NULL)
+		return luaL_error(L,
+		    "lab:sut: argv is missing: a list with "
+		    "the program and its arguments");
+	options.config = options_string(L, 2, "lab:sut", "config", NULL);
+	if (lua_getfield(L, 2, "to") == LUA_TNIL)
+		return luaL_error(L,
+		    "lab:sut: to is missing: a backend, or "
+		    "\"ADDR:PORT\"");
+	handle_address(L, -1, "lab:sut: to", &options.backend);
+	s = sut_new(box->lab, &options, error, sizeof error);
+	if (s == NULL)
+		return luaL_error(L, "lab:sut: %s", error);
+	handle_push(L, 1, SUT_CLASS, s, 0);
+	return 1;
+}
+
+static int
+sut_field(lua_State *L)
+{
+	struct sut *s = handle_actor(L, 1, SUT_CLASS);
+	const char *key = luaL_checkstring(L, 2);
+	int status;
+
+	if (strcmp(key, "address") == 0)
+		lua_pushfstring(
+		    L, "127.0.0.1:%d", (int)ntohs(sut_address(s)->sin_port));
+	else if (strcmp(key, "pid") == 0)
+		lua_pushinteger(L, sut_pid(s));
+	else if (strcmp(key, "output") == 0)
+		lua_pushstring(L, sut_output(s));
+	else if (strcmp(key, "exited") == 0)
+		lua_pushboolean(L, sut_has_exited(s, &status));
+	else
+		lua_pushnil(L);
+	return 1;
+}
+
+static bool
+has_exited(void *arg)
+{
+	int status;
+
+	return sut_has_exited(arg, &status);
+}
+
+static int
+exited(lua_State *L, int status, lua_KContext ctx)
+{
+	int code = 0;
+
+	sut_has_exited(handle_actor(L, 1, SUT_CLASS), &code);
+	if (WIFSIGNALED(code)) {
+		lua_pushliteral(L, "signal");
+		lua_pushinteger(L, WTERMSIG(code));
+	} else {
+		lua_pushliteral(L, "exit");
+		lua_pushinteger(L, WEXITSTATUS(code));
+	}
+	return 2;
+}
+
+/* sut:wait_exit(): "exit" or "signal", and its number */
+static int
+sut_wait_exit(lua_State *L)
+{
+	struct handle *h = handle_check(L, 1, SUT_CLASS);
+
+	return block(L, h->box, has_exited, h->actor, "sut:wait_exit", exited);
+}
+
+static int
+sut_tostring(lua_State *L)
+{
+	struct handle *h = luaL_checkudata(L, 1, SUT_CLASS);
+	int status;
+
+	if (h->box->lab == NULL)
+		lua_pushliteral(L, "sut (closed)");
+	else
+		lua_pushfstring(L, "sut %d (pid %d, %s)",
+		    (int)sut_number(h->actor), sut_pid(h->actor),
+		    sut_has_exited(h->actor, &status) ? "exited" : "running");
+	return 1;
+}
+
+void
+sutlib_open(lua_State *L)
+{
+	static const luaL_Reg methods[] = { { "wait_exit", sut_wait_exit },
+		{ NULL, NULL } };
+	static const luaL_Reg meta[] = { { "__tostring", sut_tostring },
+		{ NULL, NULL } };
+
+	handle_class(L, SUT_CLASS, methods, meta, sut_field);
+}

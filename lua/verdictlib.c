@@ -1,0 +1,148 @@
+/* verdictlib.c - lab:verdict(id): what became of a request. */
+#include <stdio.h>
+#include <string.h>
+
+#include "harness/lab_backend.h"
+#include "harness/lab_verdict.h"
+#include "lua/actors.h"
+#include "lua/block.h"
+#include "lua/verdicts.h"
+
+#define VERDICT_CLASS "closerace.verdict"
+
+/* With an external program nobody knows when it has done all that it will do;
+ * its connections are given that long to become idle. */
+#define SETTLE_MS 250
+
+struct settling {
+	struct lab *lab;
+	int64_t until_ms;
+};
+
+static bool
+all_idle(struct lab *lab)
+{
+	struct lab_backend *b;
+	struct backend_conn c;
+
+	for (unsigned n = 1; (b = lab_actor(lab, LAB_BACKEND, n)) != NULL; n++)
+		for (unsigned i = 1;
+		     backend_conn(lab_backend_backend(b), i, &c); i++)
+			if (!c.closed && !c.idle && !c.ended)
+				return false;
+	return true;
+}
+
+/* Embedded, whoever asks stands in a quiet world already. */
+static bool
+is_settled(void *arg)
+{
+	const struct settling *s = arg;
+
+	return !lab_is_real(s->lab) || all_idle(s->lab) ||
+	    lab_now_ms(s->lab) >= s->until_ms;
+}
+
+static void
+set_flag(lua_State *L, const char *name, bool value)
+{
+	lua_pushboolean(L, value);
+	lua_setfield(L, -2, name);
+}
+
+static void
+push_told(lua_State *L, const struct lab_verdict *v)
+{
+	lua_createtable(L, 0, 6);
+	if (v->told.complete) {
+		lua_pushinteger(L, v->status);
+		lua_setfield(L, -2, "status");
+	}
+	set_flag(L, "complete", v->told.complete);
+	set_flag(L, "closed", v->told.closed);
+	set_flag(L, "reset", v->told.reset);
+	set_flag(L, "truncated", v->told.truncated);
+	set_flag(L, "timeout", v->told.timeout);
+}
+
+static void
+push_verdict(lua_State *L, const char *id, const struct lab_verdict *v)
+{
+	lua_createtable(L, 0, 10);
+	lua_pushstring(L, verdict_word(v->name));
+	lua_setfield(L, -2, "name");
+	lua_pushstring(L, id);
+	lua_setfield(L, -2, "id");
+	lua_pushinteger(L, v->executed);
+	lua_setfield(L, -2, "executed");
+	lua_pushinteger(L, v->attempts);
+	lua_setfield(L, -2, "attempts");
+	lua_pushinteger(L, v->connections);
+	lua_setfield(L, -2, "connections");
+	set_flag(L, "unseen", v->unseen);
+	set_flag(L, "reached", v->reached);
+	lua_pushstring(L, verdict_order_word(v->order));
+	lua_setfield(L, -2, "order");
+	lua_pushinteger(L, exchange_ms(v->exchange));
+	lua_setfield(L, -2, "ms");
+	push_told(L, v);
+	lua_setfield(L, -2, "told");
+	luaL_setmetatable(L, VERDICT_CLASS);
+}
+
+static int
+judged(lua_State *L, int status, lua_KContext ctx)
+{
+	struct lab_box *box = handle_check_lab(L, 1);
+	const char *id = luaL_checkstring(L, 2);
+	struct lab_verdict v;
+
+	if (!lab_verdict(box->lab, id, &v))
+		return luaL_error(
+		    L, "lab:verdict: no request has the id '%s'", id);
+	if (!v.told.done)
+		return luaL_error(L,
+		    "lab:verdict: the request '%s' is still under way; wait "
+		    "for it first",
+		    id);
+	push_verdict(L, id, &v);
+	verdicts_record(L);
+	return 1;
+}
+
+/* lab:verdict(id) */
+int
+verdictlib_verdict(lua_State *L)
+{
+	struct lab_box *box = handle_check_lab(L, 1);
+	struct settling *s;
+
+	luaL_checkstring(L, 2);
+	lua_settop(L, 2);
+	s = lua_newuserdatauv(L, sizeof *s, 0);
+	*s = (struct settling){ box->lab, lab_now_ms(box->lab) + SETTLE_MS };
+	if (lab_is_real(box->lab))
+		lab_wake_at(box->lab, s->until_ms);
+	return block(L, box, is_settled, s, "lab:verdict", judged);
+}
+
+/* "refused (executed 0, attempts 1)" */
+static int
+verdict_tostring(lua_State *L)
+{
+	lua_getfield(L, 1, "name");
+	lua_getfield(L, 1, "executed");
+	lua_getfield(L, 1, "attempts");
+	lua_pushfstring(L, "%s (executed %d, attempts %d)", lua_tostring(L, -3),
+	    (int)lua_tointeger(L, -2), (int)lua_tointeger(L, -1));
+	return 1;
+}
+
+void
+verdictlib_open(lua_State *L)
+{
+	luaL_newmetatable(L, VERDICT_CLASS);
+	lua_pushcfunction(L, verdict_tostring);
+	lua_setfield(L, -2, "__tostring");
+	lua_pop(L, 1);
+}
