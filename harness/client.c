@@ -168,8 +168,11 @@ deliver(struct conn *k)
 	size_t used = 0;
 
 	while (!k->gone && used < k->early.size && (e = awaiting(k)) != NULL) {
-		used += reply_feed(
+		size_t n = reply_feed(
 		    &e->reply, k->early.p + used, k->early.size - used);
+
+		used += n;
+		e->told.received += n;
 		if (e->reply.state == REPLY_READING)
 			continue;
 		e->told.complete = e->reply.state == REPLY_COMPLETE;

@@ -108,6 +108,8 @@ push_reply(lua_State *L, const struct exchange *e)
 	}
 	lua_pushinteger(L, r->n_interim);
 	lua_setfield(L, -2, "interim");
+	lua_pushinteger(L, (lua_Integer)t->received);
+	lua_setfield(L, -2, "received");
 	lua_pushinteger(L, exchange_ms(e));
 	lua_setfield(L, -2, "ms");
 	if (t->error != 0) {
