@@ -1,6 +1,7 @@
 /* lab_backend.c - see lab_backend.h. */
 #include "harness/lab_backend.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,7 +149,8 @@ lab_backend_new(struct lab *lab, const struct backend_options *options,
 	if (b->number != 0)
 		return b;
 fail:
-	snprintf(error, error_size, "cannot make a backend: %m");
+	snprintf(
+	    error, error_size, "cannot make a backend: %s", strerror(errno));
 	if (b != NULL)
 		lab_backend_free(b);
 	return NULL;

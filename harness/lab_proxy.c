@@ -1,6 +1,7 @@
 /* lab_proxy.c - see lab_proxy.h. */
 #include "harness/lab_proxy.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -217,7 +218,7 @@ lab_proxy_new(struct lab *lab, const struct proxy_options *options, char *error,
 	if (p->number != 0)
 		return p;
 fail:
-	snprintf(error, error_size, "cannot make a proxy: %m");
+	snprintf(error, error_size, "cannot make a proxy: %s", strerror(errno));
 	if (p != NULL)
 		lab_proxy_free(p);
 	return NULL;
