@@ -6,7 +6,7 @@ for i, path in ipairs(paths) do
   local file = assert(io.open(path))
   local text = file:read "a"
   file:close()
-  print(("\nstatic const char text_%d[] = {"):format(i))
+  print(("\nstatic const unsigned char text_%d[] = {"):format(i))
   for line in text:gmatch "[^\n]*\n?" do
     print((line:gsub(".", function(c) return c:byte() .. "," end):gsub("\n", "10,")))
   end

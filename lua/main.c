@@ -51,8 +51,8 @@ find_module(lua_State *L)
 	for (const struct module *m = modules; m->name != NULL; m++)
 		if (strcmp(m->name, name) == 0) {
 			snprintf(chunk, sizeof chunk, "=[%s]", name);
-			if (luaL_loadbuffer(L, m->text, m->size, chunk) !=
-			    LUA_OK)
+			if (luaL_loadbuffer(L, (const char *)m->text, m->size,
+				chunk) != LUA_OK)
 				return lua_error(L);
 			lua_pushliteral(L, "built in");
 			return 2;

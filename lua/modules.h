@@ -7,7 +7,7 @@
 
 struct module {
 	const char *name; /* as for require */
-	const char *text;
+	const unsigned char *text;
 	size_t size;
 };
 

@@ -106,7 +106,9 @@ judged(lua_State *L, int status, lua_KContext ctx)
 		    "for it first",
 		    id);
 	push_verdict(L, id, &v);
-	verdicts_record(L);
+	lua_getiuservalue(L, 1, 1);
+	lua_insert(L, -2);
+	verdicts_record(L, -2, id);
 	return 1;
 }
 

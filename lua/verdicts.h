@@ -5,8 +5,12 @@
 
 #include <lua.h>
 
-/* Record the verdict at the top of the stack, which stays there. */
-void verdicts_record(lua_State *L);
+/* Record the verdict at the top of the stack, which stays there; an earlier
+ * one about the same request of the same lab is replaced.
+ *
+ * memory: the index of a table that lives as long as the lab.
+ */
+void verdicts_record(lua_State *L, int memory, const char *id);
 
 /* core.verdicts(): those recorded since the last call, as a list. */
 int verdicts_take(lua_State *L);

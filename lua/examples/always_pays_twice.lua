@@ -10,7 +10,7 @@ local function pay(policy)
   client:request { path = "/warm" }
   local reply = client:request { method = "POST", path = "/pay", id = "p1", body = "amount=10" }
   local verdict = lab:verdict "p1"
-  print(("retry = %-12q the client sees %s, the account %d payments"):format(policy, reply, verdict.executed))
+  print(("retry = %-10s  the client sees %s, the account %d payments"):format(policy, reply, verdict.executed))
   return reply, verdict
 end
 
