@@ -168,6 +168,7 @@ answer(struct session *s, struct reply r)
 	struct exchange *x = &s->x;
 
 	abandon(s);
+	actor_arm(&s->actor, 0);
 	exchange_withdraw(x);
 	if (!x->whole || s->actor.proxy->draining)
 		x->close = true;

@@ -382,7 +382,6 @@ allowed_idle(struct upstream *u, const struct response *r)
 	const struct proxy_options *o = options_of(u);
 
 	u->idle_ms = o->idle_timeout_ms;
-	u->uses_max = (unsigned)o->max_uses;
 	if (o->honour_keep_alive && r->has_hint) {
 		int ms = r->hint_ms - o->keep_alive_margin_ms;
 
@@ -601,6 +600,7 @@ upstream_open(struct proxy *p, struct exchange *x)
 	if (fd >= 0) {
 		u->limit = SIZE_MAX;
 		u->n_uses = 1;
+		u->uses_max = (unsigned)p->options.max_uses;
 		u->actor.exchange = x;
 		if (actor_open(
 			&u->actor, p, fd, &machine, CONNECTING, serial)) {
