@@ -88,6 +88,24 @@ ledger_attempt(const struct ledger *l, size_t n)
 	return n < l->n_attempts ? &l->attempts[n] : NULL;
 }
 
+static void
+copy(char *to, size_t to_size, const char *from)
+{
+	size_t n = strnlen(from, to_size - 1);
+
+	memcpy(to, from, n);
+	to[n] = '\0';
+}
+
+void
+ledger_name(struct ledger_attempt *a, const char *method, const char *target,
+    const char *id)
+{
+	copy(a->method, sizeof a->method, method);
+	copy(a->path, sizeof a->path, target);
+	copy(a->id, sizeof a->id, id);
+}
+
 unsigned long
 ledger_next_mark(void)
 {

@@ -97,6 +97,10 @@ size_t ledger_enter(struct ledger *, unsigned conn, unsigned request);
  * entry that nobody reads. */
 struct ledger_attempt *ledger_edit(struct ledger *, size_t n);
 
+/* Fill in what is known of the request by now. */
+void ledger_name(struct ledger_attempt *, const char *method,
+    const char *target, const char *id);
+
 /* A mark that no response of this process bears yet; all have the same number
  * of digits, so that byte offsets in responses do not depend on it. */
 unsigned long ledger_next_mark(void);

@@ -1,0 +1,81 @@
+/* ending.c - see ending.h. */
+#include "backend/ending.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+bool
+ending_closes(enum ending ending)
+{
+	return ending == ENDING_RST || ending == ENDING_PLAIN ||
+	    ending == ENDING_VANISH;
+}
+
+void
+ending_reset(int fd)
+{
+	struct linger now = { 1, 0 };
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+	close(fd);
+}
+
+/* A socket under repair is closed without a word to the peer. */
+static int
+vanish(int fd)
+{
+	int on = 1;
+
+	if (setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof on) != 0)
+		return errno;
+	close(fd);
+	return 0;
+}
+
+int
+ending_carry_out(enum ending ending, int fd)
+{
+	switch (ending) {
+	case ENDING_FIN:
+	case ENDING_HALF:
+		/* It fails only where the peer has reset the connection;
+		 * that is found out by reading. */
+		shutdown(fd, SHUT_WR);
+		return 0;
+	case ENDING_RST:
+		ending_reset(fd);
+		return 0;
+	case ENDING_PLAIN:
+		close(fd);
+		return 0;
+	case ENDING_VANISH:
+		return vanish(fd);
+	case ENDING_STALL:
+	case N_ENDINGS:
+		break;
+	}
+	return 0;
+}
+
+const char *
+ending_cannot_vanish(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int on = 1, err;
+
+	if (fd < 0)
+		return "no socket could be made to try TCP_REPAIR on";
+	err = setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof on) == 0
+	    ? 0
+	    : errno;
+	close(fd);
+	if (err == 0)
+		return NULL;
+	if (err == EPERM)
+		return "TCP_REPAIR needs CAP_NET_ADMIN in this network "
+		       "namespace";
+	return "this kernel knows no TCP_REPAIR";
+}

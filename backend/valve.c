@@ -1,0 +1,499 @@
+/* valve.c - the states of a connection, the driver, and its life.
+ *
+ *   RELAYING --fin--> LINGERING --peer closes--> GONE
+ *   RELAYING --half--> MUTED --peer, or inner end, closes--> GONE, LINGERING
+ *   RELAYING --stall--> STALLED
+ *   RELAYING --rst, plain, vanish; peer closes--> GONE
+ *   RELAYING --inner end closes--> LINGERING
+ *
+ * One function per state.  A function returns the state to be in next; its own
+ * state means "wait for an event".  Events only set latches.  Nothing but
+ * valve_run() and valve_free() frees, so no function below can find its valve
+ * gone under its feet.
+ */
+#include "backend/valve.h"
+
+#include <assert.h>
+#include <event2/event.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "backend/ending.h"
+#include "backend/io.h"
+
+/* So many steps, then others have their turn. */
+#define ROUNDS_MAX 256
+
+typedef enum valve_state step_fn(struct valve *);
+
+#define X(name, fn) static step_fn fn;
+VALVE_STATES(X)
+#undef X
+
+static step_fn *const table[N_VALVE_STATES] = {
+#define X(name, fn) [VALVE_##name] = fn,
+	VALVE_STATES(X)
+#undef X
+};
+
+struct backend_conn *
+valve_facts(const struct valve *v)
+{
+	return &v->home->conns[v->n - 1];
+}
+
+const struct fault *
+valve_fault(const struct valve *v)
+{
+	if (v->orphan != NULL)
+		return v->orphan;
+	return v->fault >= 0 ? &v->home->faults[v->fault] : NULL;
+}
+
+struct ledger_attempt *
+valve_attempt(const struct valve *v)
+{
+	return ledger_edit(v->home->ledger, v->attempt);
+}
+
+bool
+valve_busy(const struct valve *v)
+{
+	return v->taken > 0;
+}
+
+void
+valve_tell(const struct valve *v, struct backend_event e)
+{
+	if (v->home->watch == NULL)
+		return;
+	e.conn = v->n;
+	e.fd = v->fd;
+	if (e.request == 0)
+		e.request = valve_facts(v)->n_requests;
+	if (e.id == NULL)
+		e.id = valve_busy(v) ? v->request.id : "";
+	if (e.what != BACKEND_ENDED) {
+		e.point = N_POINTS;
+		e.ending = N_ENDINGS;
+	}
+	v->home->watch(v->home->watch_arg, &e);
+}
+
+void
+valve_peer_closed(struct valve *v, int error)
+{
+	if (error != 0)
+		v->broken = true;
+	if (v->peer_fin)
+		return;
+	v->peer_fin = true;
+	valve_facts(v)->peer_closed = true;
+	valve_tell(v,
+	    (struct backend_event){
+		.what = BACKEND_PEER_CLOSED, .error = error });
+}
+
+/* -------------------------------------------------------- the inner end ---- */
+
+static void
+on_inner(evutil_socket_t fd, short what, void *arg)
+{
+	valve_run(arg);
+}
+
+static bool
+connect_upstream(struct valve *v)
+{
+	const struct sockaddr_in *to = &v->home->options.upstream;
+	int on = 1;
+
+	v->inner_fd =
+	    socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (v->inner_fd < 0)
+		return false;
+	setsockopt(v->inner_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	/* A refusal shows at the first read. */
+	(void)!connect(v->inner_fd, (const struct sockaddr *)to, sizeof *to);
+	v->inner_event = event_new(v->home->base, v->inner_fd,
+	    EV_READ | EV_WRITE | EV_PERSIST | EV_ET, on_inner, v);
+	return v->inner_event != NULL && event_add(v->inner_event, NULL) == 0;
+}
+
+static bool
+connect_origin(struct valve *v)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+		pair) != 0)
+		return false;
+	v->inner_fd = pair[0];
+	v->origin_conn = origin_connect(v->home->origin, pair[1], v);
+	return v->origin_conn != NULL;
+}
+
+bool
+valve_open_inner(struct valve *v)
+{
+	bool opened =
+	    v->home->origin != NULL ? connect_origin(v) : connect_upstream(v);
+
+	if (!opened)
+		valve_close_inner(v);
+	return opened;
+}
+
+void
+valve_close_inner(struct valve *v)
+{
+	bool open = v->inner_fd >= 0;
+
+	origin_drop(v->origin_conn);
+	v->origin_conn = NULL;
+	if (v->inner_event != NULL)
+		event_free(v->inner_event);
+	v->inner_event = NULL;
+	if (open)
+		close(v->inner_fd);
+	v->inner_fd = -1;
+	v->inner_deaf = v->inner_eof = true;
+	v->touched = false;
+	if (open && v->home->origin != NULL)
+		origin_drive(v->home->origin);
+}
+
+void
+valve_executed(void *valve, const struct origin_request *request,
+    struct origin_reply *reply)
+{
+	struct valve *v = valve;
+	struct ledger_attempt *a = valve_attempt(v);
+	const struct fault *f = valve_fault(v);
+	int idle = fault_choose_idle(v->home->faults, v->home->n_faults, v->n,
+	    valve_facts(v)->n_finished + 1);
+
+	/* Where the follower got lost, libmicrohttpd may have understood. */
+	if (v->request.lost && a->id[0] == '\0')
+		ledger_name(a, request->method, request->target, request->id);
+	memcpy(reply->id, a->id, sizeof reply->id);
+	reply->mark = ledger_next_mark();
+	reply->announce = (f != NULL && f->announce) ||
+	    (idle >= 0 && v->home->faults[idle].announce);
+	v->announced |= reply->announce;
+	v->marked = true;
+	a->mark = reply->mark;
+	if (!request->executed)
+		return;
+	v->executed = v->executed_now = true;
+	a->executed = 1;
+	valve_tell(v, (struct backend_event){ .what = BACKEND_EXECUTED });
+}
+
+void
+valve_ready(void *valve)
+{
+	struct valve *v = valve;
+
+	v->touched = true;
+	valve_wake(v);
+}
+
+/* ----------------------------------------------------------- the states ---- */
+
+static bool
+awaits_answer(const struct valve *v)
+{
+	return v->n_kept > 0 || (v->whole && !v->answered && !v->inner_eof);
+}
+
+/* The peer has sent its FIN, and all before it was read. */
+static enum valve_state
+after_peer_fin(struct valve *v)
+{
+	bool open = v->inner_fd >= 0 && !v->inner_eof;
+
+	if (open && !v->inner_deaf && (v->raw || v->home->origin == NULL)) {
+		shutdown(v->inner_fd, SHUT_WR);
+		v->inner_deaf = v->touched = true;
+		valve_wake(v);
+		return v->state;
+	}
+	if (v->raw ? open : awaits_answer(v))
+		return v->state;
+	return outlet_empty(v) ? VALVE_GONE : v->state;
+}
+
+/* Nothing moves.  Has a side closed? */
+static enum valve_state
+come_to_rest(struct valve *v)
+{
+	bool waits = v->announced && v->idle_fault >= 0;
+
+	if (v->inner_eof && outlet_empty(v) && !waits &&
+	    !valve_facts(v)->sending_held) {
+		if (v->inner_error == 0)
+			return finale_polite(v);
+		ending_reset(v->fd);
+		v->fd_closed = true;
+		return VALVE_GONE;
+	}
+	return v->peer_fin ? after_peer_fin(v) : v->state;
+}
+
+/* Request and response are over. */
+static void
+next_exchange(struct valve *v)
+{
+	intake_reset(v);
+	v->resting = false;
+	valve_facts(v)->idle = v->state == VALVE_RELAYING;
+}
+
+/* In: RELAYING or MUTED.  Out: all. */
+static enum valve_state
+relay(struct valve *v)
+{
+	bool moved;
+
+	for (int i = 0; i < ROUNDS_MAX; i++) {
+		if (v->broken)
+			return VALVE_GONE;
+		if (v->due)
+			return outlet_flush(v) ? finale_carry_out(v) : v->state;
+		if (!valve_busy(v) && v->state == VALVE_RELAYING)
+			finale_rest(v);
+		if (v->due)
+			continue;
+		moved = intake_step(v);
+		if (!v->due && !v->broken)
+			moved |= outlet_step(v);
+		if (v->whole && v->answered && !v->raw && !v->due) {
+			next_exchange(v);
+			moved = true;
+		}
+		if (!moved)
+			return come_to_rest(v);
+	}
+	valve_wake(v);
+	return v->state;
+}
+
+/* In:  RELAYING.  Out: all. */
+static enum valve_state
+relaying(struct valve *v)
+{
+	return relay(v);
+}
+
+/* In:  MUTED (our FIN was sent; requests are still read and executed).
+ * Out: LINGERING, GONE. */
+static enum valve_state
+muted(struct valve *v)
+{
+	return relay(v);
+}
+
+/* In:  LINGERING (our FIN was sent; what comes is discarded).  Out: GONE. */
+static enum valve_state
+lingering(struct valve *v)
+{
+	char *bytes = v->home->scratch;
+	struct io_result r;
+	size_t old;
+
+	if (valve_facts(v)->reading_held) {
+		intake_held(v);
+		return VALVE_LINGERING;
+	}
+	while (v->readable) {
+		r = io_read(v->fd, bytes, VALVE_SCRATCH_SIZE);
+		if (r.outcome == IO_AGAIN) {
+			v->readable = false;
+		} else if (r.outcome == IO_DONE) {
+			old = r.n < v->seen ? r.n : v->seen;
+			v->seen -= old;
+			unread_feed(&v->unread, bytes + old, r.n - old);
+		} else {
+			valve_peer_closed(v, r.err);
+			return VALVE_GONE;
+		}
+	}
+	return VALVE_LINGERING;
+}
+
+/* In:  STALLED (nothing is read, sent or closed).  Out: never. */
+static enum valve_state
+stalled(struct valve *v)
+{
+	size_t total = io_unread(v->fd);
+	struct io_result r;
+
+	if (total <= v->seen)
+		return VALVE_STALLED;
+	r = io_peek(v->fd, v->home->scratch, VALVE_SCRATCH_SIZE);
+	if (r.n > v->seen) {
+		unread_feed(
+		    &v->unread, v->home->scratch + v->seen, r.n - v->seen);
+		v->seen = r.n;
+	}
+	if (total > v->seen)
+		unread_count(&v->unread, total - v->seen);
+	v->seen = total;
+	return VALVE_STALLED;
+}
+
+/* In:  GONE.  Out: never. */
+static enum valve_state
+gone(struct valve *v)
+{
+	return VALVE_GONE;
+}
+
+/* ----------------------------------------------------------- the driver ---- */
+
+/* Close what is open, and release. */
+static void
+bury(struct valve *v)
+{
+	struct valve_home *home = v->home;
+	struct backend_conn *facts = valve_facts(v);
+	unsigned n = v->n;
+
+	home->clock.timer_free(v->idle_timer);
+	home->clock.timer_free(v->keep_timer);
+	valve_close_inner(v);
+	event_free(v->event);
+	if (!v->fd_closed)
+		close(v->fd);
+	facts->fd = -1;
+	facts->closed = true;
+	facts->idle = false;
+	valve_tell(v, (struct backend_event){ .what = BACKEND_CLOSED });
+	free(v->kept);
+	free(v->say);
+	free(v->orphan);
+	free(v);
+	home->gone(home, n);
+}
+
+/* The only place where the state changes on its own. */
+static void
+enter(struct valve *v, enum valve_state next)
+{
+	if (next == VALVE_GONE && !v->fd_closed && !valve_facts(v)->ended)
+		finale_note_unread(v);
+	v->state = next;
+}
+
+void
+valve_run(struct valve *v)
+{
+	enum valve_state was, next;
+
+	assert(!v->running);
+	v->running = true;
+	do {
+		was = v->state;
+		next = table[was](v);
+		if (next != was)
+			enter(v, next);
+	} while (next != was);
+	v->running = false;
+	if (v->state == VALVE_GONE)
+		bury(v);
+}
+
+static void
+on_event(evutil_socket_t fd, short what, void *arg)
+{
+	struct valve *v = arg;
+
+	if (what & (EV_READ | EV_CLOSED))
+		v->readable = v->edge = true;
+	if (what & EV_WRITE)
+		v->writable = true;
+	if (what & EV_CLOSED)
+		v->fin_behind = true;
+	valve_run(v);
+}
+
+void
+valve_wake(struct valve *v)
+{
+	event_active(v->event, EV_TIMEOUT, 0);
+}
+
+/* ------------------------------------------------------------- the life ---- */
+
+struct valve *
+valve_new(
+    struct valve_home *home, unsigned n, int fd, const struct sockaddr_in *peer)
+{
+	struct valve *v = calloc(1, sizeof *v);
+	int on = 1;
+
+	if (v == NULL) {
+		close(fd);
+		return NULL;
+	}
+	v->home = home;
+	v->n = n;
+	v->fd = fd;
+	v->peer = *peer;
+	v->inner_fd = -1;
+	v->idle_fault = v->due_fault = -1;
+	v->writable = true;
+	intake_reset(v);
+	follow_start(&v->response, FOLLOW_RESPONSE, false);
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	v->event = event_new(home->base, fd,
+	    EV_READ | EV_WRITE | EV_CLOSED | EV_PERSIST | EV_ET, on_event, v);
+	if (v->event == NULL || event_add(v->event, NULL) != 0) {
+		if (v->event != NULL)
+			event_free(v->event);
+		close(fd);
+		free(v);
+		return NULL;
+	}
+	return v;
+}
+
+void
+valve_free(struct valve *v)
+{
+	if (!v->fd_closed) {
+		event_del(v->event);
+		ending_reset(v->fd);
+		v->fd_closed = true;
+	}
+	bury(v);
+}
+
+void
+valve_faults_cleared(struct valve *v)
+{
+	/* What was dropped of a request in progress cannot be had again: its
+	 * fault stays. */
+	if (v->fault >= 0 && v->taken > 0 && v->orphan == NULL) {
+		v->orphan = malloc(sizeof *v->orphan);
+		if (v->orphan != NULL)
+			*v->orphan = v->home->faults[v->fault];
+		else
+			v->broken = true;
+	}
+	v->fault = v->due_fault = v->idle_fault = -1;
+	v->waiting = false;
+}
+
+void
+valve_faults_changed(struct valve *v)
+{
+	if (valve_busy(v) || v->idle_fault >= 0)
+		return;
+	v->resting = false;
+	valve_wake(v);
+}

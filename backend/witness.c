@@ -1,0 +1,200 @@
+/* witness.c - see witness.h. */
+#include "backend/witness.h"
+
+#include <arpa/inet.h>
+#include <event2/event.h>
+#include <linux/filter.h>
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+#include <netinet/ip.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "backend/io.h"
+
+/* A peer that never speaks again would be remembered for ever. */
+#define VANISHED_MAX 1024
+#define PACKET_MAX   (128 * 1024)
+
+struct vanished {
+	struct vanished *next; /* youngest first */
+	struct sockaddr_in peer;
+	struct unread unread;
+};
+
+struct witness {
+	int fd;
+	struct event *event;
+	struct vanished *list;
+	size_t n;
+	unsigned char packet[PACKET_MAX];
+};
+
+/* Is it TCP to that port?  Let the kernel decide: the socket would see all of
+ * the machine's loopback traffic otherwise. */
+static int
+filter_port(int fd, unsigned short port)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 9),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_TCP, 0, 4),
+		BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, 0),
+		BPF_STMT(BPF_LD | BPF_H | BPF_IND, 2),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, port, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, PACKET_MAX),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	struct sock_fprog program = { sizeof code / sizeof *code, code };
+
+	return setsockopt(
+	    fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+}
+
+static struct vanished **
+find(struct witness *w, const struct sockaddr_in *peer)
+{
+	struct vanished **at = &w->list;
+
+	while (*at != NULL &&
+	    ((*at)->peer.sin_port != peer->sin_port ||
+		(*at)->peer.sin_addr.s_addr != peer->sin_addr.s_addr))
+		at = &(*at)->next;
+	return at;
+}
+
+static void
+unlink_at(struct witness *w, struct vanished **at)
+{
+	struct vanished *v = *at;
+
+	*at = v->next;
+	free(v);
+	w->n--;
+}
+
+static void
+see(struct witness *w, const unsigned char *packet, size_t size)
+{
+	struct iphdr ip;
+	struct tcphdr tcp;
+	struct sockaddr_in peer = { .sin_family = AF_INET };
+	struct vanished *v;
+	size_t head;
+
+	if (size < sizeof ip)
+		return;
+	memcpy(&ip, packet, sizeof ip);
+	head = ip.ihl * 4u;
+	if (ip.version != 4 || size < head + sizeof tcp)
+		return;
+	memcpy(&tcp, packet + head, sizeof tcp);
+	head += tcp.doff * 4u;
+	if (tcp.syn || size <= head)
+		return;
+	peer.sin_addr.s_addr = ip.saddr;
+	peer.sin_port = tcp.source;
+	v = *find(w, &peer);
+	if (v != NULL)
+		unread_feed(&v->unread, packet + head, size - head);
+}
+
+static void
+on_packet(evutil_socket_t fd, short what, void *arg)
+{
+	struct witness *w = arg;
+	struct io_result r;
+
+	while (
+	    (r = io_read(fd, w->packet, sizeof w->packet)).outcome == IO_DONE)
+		see(w, w->packet, r.n);
+}
+
+static int
+open_socket(unsigned short port)
+{
+	struct sockaddr_ll at = { .sll_family = AF_PACKET,
+		.sll_protocol = htons(ETH_P_IP) };
+	int fd =
+	    socket(AF_PACKET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -1;
+	at.sll_ifindex = (int)if_nametoindex("lo");
+	/* Bound to IP packets, it sees each of them once, on its way in. */
+	if (at.sll_ifindex == 0 || filter_port(fd, port) != 0 ||
+	    bind(fd, (struct sockaddr *)&at, sizeof at) != 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+struct witness *
+witness_new(struct event_base *base, unsigned short port)
+{
+	struct witness *w = malloc(sizeof *w);
+
+	if (w == NULL)
+		return NULL;
+	w->list = NULL;
+	w->n = 0;
+	w->fd = open_socket(port);
+	w->event = w->fd < 0 ? NULL
+			     : event_new(base, w->fd,
+				   EV_READ | EV_PERSIST | EV_ET, on_packet, w);
+	if (w->event == NULL || event_add(w->event, NULL) != 0) {
+		witness_free(w);
+		return NULL;
+	}
+	return w;
+}
+
+void
+witness_free(struct witness *w)
+{
+	if (w == NULL)
+		return;
+	while (w->list != NULL)
+		unlink_at(w, &w->list);
+	if (w->event != NULL)
+		event_free(w->event);
+	if (w->fd >= 0)
+		close(w->fd);
+	free(w);
+}
+
+void
+witness_watch(struct witness *w, const struct sockaddr_in *peer,
+    const struct unread *unread)
+{
+	struct vanished *v = malloc(sizeof *v);
+	struct vanished **last = &w->list;
+
+	if (v == NULL)
+		return;
+	v->next = w->list;
+	v->peer = *peer;
+	v->unread = *unread;
+	w->list = v;
+	if (++w->n <= VANISHED_MAX)
+		return;
+	while ((*last)->next != NULL)
+		last = &(*last)->next;
+	unlink_at(w, last);
+}
+
+void
+witness_forget(struct witness *w, const struct sockaddr_in *peer)
+{
+	struct vanished **at;
+
+	if (w == NULL)
+		return;
+	at = find(w, peer);
+	if (*at != NULL)
+		unlink_at(w, at);
+}

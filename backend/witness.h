@@ -1,0 +1,29 @@
+/* witness.h - see what is sent to connections that have vanished.
+ *
+ * The kernel answers it with a reset and tells nobody; a packet socket on the
+ * loopback interface sees it go by.  Needs CAP_NET_RAW.
+ */
+#ifndef BACKEND_WITNESS_H
+#define BACKEND_WITNESS_H
+
+#include <netinet/in.h>
+
+#include "backend/unread.h"
+
+struct event_base;
+struct witness;
+
+/* Look out for packets to a local TCP port.  Returns: NULL where that is not
+ * allowed, or out of memory. */
+struct witness *witness_new(struct event_base *, unsigned short port);
+void witness_free(struct witness *); /* NULL is allowed */
+
+/* From now on enter into the ledger what peer sends; unread says as what. */
+void witness_watch(
+    struct witness *, const struct sockaddr_in *peer, const struct unread *);
+
+/* Peer has a new connection: what it sends is none of our business any more.
+ * NULL is allowed. */
+void witness_forget(struct witness *, const struct sockaddr_in *peer);
+
+#endif
