@@ -23,6 +23,7 @@ static const char *const retry_words[] = {
 };
 
 static const char *const verify_words[] = { "none", "peek", NULL };
+static const char *const truth_words[] = { "false", "true", NULL };
 
 struct row {
 	const char *name;
@@ -59,8 +60,8 @@ static const struct row rows[] = {
 	    "requests on one connection; 0: no limit" },
 	{ "idle_timeout_ms", KIND_NUMBER, AT(idle_timeout_ms), NULL, 0, DAY_MS,
 	    60000, "an idle upstream connection is closed; 0: never" },
-	{ "honour_keep_alive", KIND_NUMBER, AT(honour_keep_alive), NULL, 0, 1,
-	    1, "heed the backend's Keep-Alive: timeout=, max=" },
+	{ "honour_keep_alive", KIND_WORD, AT(honour_keep_alive), truth_words, 0,
+	    0, 1, "heed the backend's Keep-Alive: timeout=, max=" },
 	{ "keep_alive_margin_ms", KIND_NUMBER, AT(keep_alive_margin_ms), NULL,
 	    0, DAY_MS, 1000, "closed that long before its timeout= is over" },
 	{ "connect_timeout_ms", KIND_NUMBER, AT(connect_timeout_ms), NULL, 0,
