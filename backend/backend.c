@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "backend/ending.h"
-#include "backend/io.h"
+#include "backend/stream.h"
 #include "backend/valve.h"
 #include "backend/witness.h"
 
@@ -322,7 +322,7 @@ backend_conn(const struct backend *b, unsigned n, struct backend_conn *facts)
 	if (n < 1 || n > b->n)
 		return false;
 	*facts = b->home.conns[n - 1];
-	facts->unread = facts->closed ? 0 : io_unread(facts->fd);
+	facts->unread = facts->closed ? 0 : stream_unread(facts->fd);
 	return true;
 }
 
@@ -337,7 +337,7 @@ backend_hold(struct backend *b, unsigned conn, enum backend_direction way)
 	}
 	valve_facts(v)->reading_held = true;
 	v->arrived = 0;
-	if (io_unread(v->fd) > 0) { /* it arrived before: tell */
+	if (stream_unread(v->fd) > 0) { /* it arrived before: tell */
 		v->edge = true;
 		valve_wake(v);
 	}

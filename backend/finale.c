@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 
 #include "backend/ending.h"
-#include "backend/io.h"
+#include "backend/stream.h"
 #include "backend/say.h"
 #include "backend/witness.h"
 
@@ -119,11 +119,11 @@ start_unread(struct valve *v, bool by_hand)
 void
 finale_note_unread(struct valve *v)
 {
-	struct io_result r = { IO_AGAIN, 0, 0 };
-	size_t total = io_unread(v->fd);
+	struct stream_result r = { STREAM_AGAIN, 0, 0 };
+	size_t total = stream_unread(v->fd);
 
 	if (total > 0)
-		r = io_peek(v->fd, v->home->scratch, VALVE_SCRATCH_SIZE);
+		r = stream_peek(v->fd, v->home->scratch, VALVE_SCRATCH_SIZE);
 	start_unread(v, v->unread.like.by_hand);
 	enter_unread(v, v->home->scratch, r.n, total);
 	v->unread.like.after_end = true;
@@ -205,15 +205,15 @@ tell_ended(
 static int
 end(struct valve *v, enum close_point point, enum ending ending, bool by_hand)
 {
-	struct io_result r = { IO_AGAIN, 0, 0 };
-	size_t total = io_unread(v->fd);
+	struct stream_result r = { STREAM_AGAIN, 0, 0 };
+	size_t total = stream_unread(v->fd);
 	enum valve_state was = v->state;
 	int err;
 
 	/* Look before: afterwards there may be no socket to look at.  And the
 	 * witness must stand there before the connection vanishes. */
 	if (total > 0)
-		r = io_peek(v->fd, v->home->scratch, VALVE_SCRATCH_SIZE);
+		r = stream_peek(v->fd, v->home->scratch, VALVE_SCRATCH_SIZE);
 	if (ending == ENDING_VANISH)
 		v->home->witness(v->home);
 	if (ending_closes(ending))
@@ -290,7 +290,7 @@ point_now(const struct valve *v)
 	const struct follow *r = &v->request;
 
 	if (!valve_busy(v))
-		return io_unread(v->fd) > 0 ? POINT_ARRIVAL : POINT_IDLE;
+		return stream_unread(v->fd) > 0 ? POINT_ARRIVAL : POINT_IDLE;
 	if (v->answered)
 		return POINT_RESPONSE_END;
 	if (v->response.status >= 200 && v->passed > 0)
@@ -315,11 +315,11 @@ static void
 say_now(struct valve *v, const char *say, size_t size)
 {
 	char *text = malloc(size + SAY_MARK_MAX);
-	struct io_result w;
+	struct stream_result w;
 
 	if (text == NULL)
 		return;
-	w = io_write(v->fd, text, mark_say(v, text, say, size));
+	w = stream_write(v->fd, text, mark_say(v, text, say, size));
 	if (w.n > 0) {
 		valve_facts(v)->sent += w.n;
 		valve_tell(v,
@@ -390,7 +390,7 @@ arm(struct valve *v, void **timer, backend_fire_fn *fire, int ms)
 static bool
 has_left(struct valve *v)
 {
-	bool left = io_unsent(v->fd) == 0;
+	bool left = stream_unsent(v->fd) == 0;
 	int lowat = left ? 0 : 1;
 
 	if (left != v->leaving)
@@ -411,7 +411,7 @@ idle_due(struct valve *v)
 	v->idle_fault = -1;
 	/* Where a request lies there, the connection is not idle; but one
 	 * that announced its end takes no request any more. */
-	if (!v->announced && io_unread(v->fd) > 0)
+	if (!v->announced && stream_unread(v->fd) > 0)
 		v->fault = -1;
 	else
 		finale_due(v, POINT_IDLE, "");
@@ -422,7 +422,7 @@ keep_alive_due(struct valve *v)
 {
 	/* A server that is busy elsewhere closes although the request lies in
 	 * its kernel. */
-	if (!valve_facts(v)->reading_held && io_unread(v->fd) > 0)
+	if (!valve_facts(v)->reading_held && stream_unread(v->fd) > 0)
 		return;
 	v->due = true;
 	v->due_on = POINT_IDLE;

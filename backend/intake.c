@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "backend/io.h"
+#include "backend/stream.h"
 
 void
 intake_reset(struct valve *v)
@@ -35,7 +35,7 @@ intake_held(struct valve *v)
 	if (!v->edge)
 		return;
 	v->edge = false;
-	n = io_unread(v->fd);
+	n = stream_unread(v->fd);
 	if (n == 0 || n == v->arrived)
 		return;
 	v->arrived = n;
@@ -48,14 +48,14 @@ intake_held(struct valve *v)
 static void
 look_for_close(struct valve *v)
 {
-	struct io_result r;
+	struct stream_result r;
 	char byte;
 
 	if (!v->edge || v->peer_fin)
 		return;
 	v->edge = false;
-	r = io_peek(v->fd, &byte, 1);
-	if (r.outcome == IO_EOF || r.outcome == IO_FAILED)
+	r = stream_peek(v->fd, &byte, 1);
+	if (r.outcome == STREAM_EOF || r.outcome == STREAM_FAILED)
 		valve_peer_closed(v, r.err);
 }
 
@@ -165,7 +165,7 @@ keep(struct valve *v, const char *bytes, size_t size)
 static size_t
 give(struct valve *v, const char *bytes, size_t size)
 {
-	struct io_result w;
+	struct stream_result w;
 
 	if (!v->inner_deaf && v->inner_fd < 0 && !valve_open_inner(v)) {
 		v->inner_deaf = true;
@@ -173,8 +173,8 @@ give(struct valve *v, const char *bytes, size_t size)
 	}
 	if (v->inner_deaf)
 		return size; /* an early answer: nobody wants the rest */
-	w = io_write(v->inner_fd, bytes, size);
-	if (w.outcome == IO_FAILED) {
+	w = stream_write(v->inner_fd, bytes, size);
+	if (w.outcome == STREAM_FAILED) {
 		v->inner_deaf = true;
 		return size;
 	}
@@ -272,7 +272,7 @@ take(struct valve *v, char *bytes, size_t n)
 		n = give(v, bytes, n);
 	if (n == 0)
 		return false;
-	io_skip(v->fd, bytes, n);
+	stream_skip(v->fd, bytes, n);
 	book(v, bytes, n);
 	check_points(v, cut);
 	return true;
@@ -299,7 +299,7 @@ bool
 intake_step(struct valve *v)
 {
 	char *bytes = v->home->scratch;
-	struct io_result r;
+	struct stream_result r;
 	size_t n;
 
 	if (valve_facts(v)->reading_held) {
@@ -315,13 +315,13 @@ intake_step(struct valve *v)
 	}
 	if (!v->readable || v->peer_fin)
 		return false;
-	r = io_peek(v->fd, bytes, VALVE_SCRATCH_SIZE);
+	r = stream_peek(v->fd, bytes, VALVE_SCRATCH_SIZE);
 	v->edge = false;
-	if (r.outcome == IO_AGAIN) {
+	if (r.outcome == STREAM_AGAIN) {
 		v->readable = false;
 		return false;
 	}
-	if (r.outcome != IO_DONE) {
+	if (r.outcome != STREAM_DONE) {
 		valve_peer_closed(v, r.err);
 		return true;
 	}

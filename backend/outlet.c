@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "backend/io.h"
+#include "backend/stream.h"
 #include "backend/say.h"
 
 #define EARLY_HINTS                    \
@@ -75,25 +75,25 @@ static bool
 fill(struct valve *v)
 {
 	size_t room;
-	struct io_result r;
+	struct stream_result r;
 
 	if (v->inner_fd < 0 || v->inner_eof)
 		return false;
 	room = make_room(v);
 	if (room == 0)
 		return false;
-	r = io_read(v->inner_fd, v->out + v->filled, room);
+	r = stream_read(v->inner_fd, v->out + v->filled, room);
 	switch (r.outcome) {
-	case IO_DONE:
+	case STREAM_DONE:
 		v->filled += r.n;
 		v->touched = true; /* there is room for more now */
 		return true;
-	case IO_AGAIN:
+	case STREAM_AGAIN:
 		return false;
-	case IO_FAILED:
+	case STREAM_FAILED:
 		v->inner_error = r.err;
 		break;
-	case IO_EOF:
+	case STREAM_EOF:
 		break;
 	}
 	v->inner_eof = true;
@@ -237,17 +237,17 @@ static bool
 send_some(struct valve *v)
 {
 	size_t n = sendable(v);
-	struct io_result w;
+	struct stream_result w;
 
 	if (n == 0 || !v->writable || valve_facts(v)->sending_held)
 		return false;
-	w = io_write(v->fd, v->out + v->start, n);
-	if (w.outcome == IO_FAILED)
+	w = stream_write(v->fd, v->out + v->start, n);
+	if (w.outcome == STREAM_FAILED)
 		valve_peer_closed(v, w.err);
-	if (w.outcome == IO_AGAIN || w.n < n)
+	if (w.outcome == STREAM_AGAIN || w.n < n)
 		v->writable = false;
 	if (w.n == 0)
-		return w.outcome == IO_FAILED;
+		return w.outcome == STREAM_FAILED;
 	valve_facts(v)->sent += w.n;
 	if (is_final(v) && v->taken > 0)
 		valve_attempt(v)->answered += w.n;
@@ -324,7 +324,7 @@ outlet_step(struct valve *v)
 bool
 outlet_flush(struct valve *v)
 {
-	struct io_result w;
+	struct stream_result w;
 
 	if (valve_facts(v)->sending_held)
 		return false;
@@ -334,11 +334,11 @@ outlet_flush(struct valve *v)
 		if (!send_some(v))
 			return false;
 	while (v->say_sent < v->say_size) {
-		w = io_write(
+		w = stream_write(
 		    v->fd, v->say + v->say_sent, v->say_size - v->say_sent);
-		if (w.outcome == IO_FAILED)
+		if (w.outcome == STREAM_FAILED)
 			return true; /* nobody is left to be told */
-		if (w.outcome == IO_AGAIN)
+		if (w.outcome == STREAM_AGAIN)
 			return false;
 		valve_facts(v)->sent += w.n;
 		valve_tell(v,

@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #include "backend/ending.h"
-#include "backend/io.h"
+#include "backend/stream.h"
 
 /* So many steps, then others have their turn. */
 #define ROUNDS_MAX 256
@@ -302,7 +302,7 @@ static enum valve_state
 lingering(struct valve *v)
 {
 	char *bytes = v->home->scratch;
-	struct io_result r;
+	struct stream_result r;
 	size_t old;
 
 	if (valve_facts(v)->reading_held) {
@@ -310,10 +310,10 @@ lingering(struct valve *v)
 		return VALVE_LINGERING;
 	}
 	while (v->readable) {
-		r = io_read(v->fd, bytes, VALVE_SCRATCH_SIZE);
-		if (r.outcome == IO_AGAIN) {
+		r = stream_read(v->fd, bytes, VALVE_SCRATCH_SIZE);
+		if (r.outcome == STREAM_AGAIN) {
 			v->readable = false;
-		} else if (r.outcome == IO_DONE) {
+		} else if (r.outcome == STREAM_DONE) {
 			old = r.n < v->seen ? r.n : v->seen;
 			v->seen -= old;
 			unread_feed(&v->unread, bytes + old, r.n - old);
@@ -329,12 +329,12 @@ lingering(struct valve *v)
 static enum valve_state
 stalled(struct valve *v)
 {
-	size_t total = io_unread(v->fd);
-	struct io_result r;
+	size_t total = stream_unread(v->fd);
+	struct stream_result r;
 
 	if (total <= v->seen)
 		return VALVE_STALLED;
-	r = io_peek(v->fd, v->home->scratch, VALVE_SCRATCH_SIZE);
+	r = stream_peek(v->fd, v->home->scratch, VALVE_SCRATCH_SIZE);
 	if (r.n > v->seen) {
 		unread_feed(
 		    &v->unread, v->home->scratch + v->seen, r.n - v->seen);

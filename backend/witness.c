@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "backend/io.h"
+#include "backend/stream.h"
 
 /* A peer that never speaks again would be remembered for ever. */
 #define VANISHED_MAX 1024
@@ -106,10 +106,10 @@ static void
 on_packet(evutil_socket_t fd, short what, void *arg)
 {
 	struct witness *w = arg;
-	struct io_result r;
+	struct stream_result r;
 
-	while (
-	    (r = io_read(fd, w->packet, sizeof w->packet)).outcome == IO_DONE)
+	while ((r = stream_read(fd, w->packet, sizeof w->packet)).outcome ==
+	    STREAM_DONE)
 		see(w, w->packet, r.n);
 }
 
