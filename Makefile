@@ -4,7 +4,8 @@
 #   make test        install what is missing, run every check
 #   make             build only: build/closerace, -proxy, -backend, core.so
 #   make lint        clang-format, luacheck          make layers   who may include what
-#   make bench       measure                         make test-bare  the two above in a bare Debian
+#   make bench       measure                         make test-bare  run and test in a bare Debian
+#   make valgrind    every test again, under valgrind
 #   make install     DESTDIR= PREFIX=/usr/local      make clean
 #
 #   SAN=address,undefined   a build of its own beside the plain one
@@ -33,9 +34,9 @@ Q     := $(if $(V),,@)
 
 RUN_PACKAGES  := gcc libc6-dev pkg-config libevent-dev libmicrohttpd-dev \
                  liblua5.4-dev lua5.4 node-llhttp
-TEST_PACKAGES := $(RUN_PACKAGES) lua-busted lua-check clang clang-format-14 libasan8 \
+TEST_PACKAGES := $(RUN_PACKAGES) lua-busted lua-check clang-format libasan8 \
                  libubsan1 valgrind curl haproxy
-BARE_PACKAGES := debootstrap
+BARE_PACKAGES := debootstrap debian-archive-keyring
 
 absent  = $(strip $(foreach p,$(1),$(if $(filter install,\
             $(shell dpkg-query -W -f '$${db:Status-Want}' $(p) 2>/dev/null)),,$(p))))
@@ -86,7 +87,7 @@ $(1)_CFLAGS = $$(eval $(1)_CFLAGS := $$$$(call cflags,$(1)))$$($(1)_CFLAGS)
 $(O)/$(1)/%.o: $(1)/%.c Makefile
 	@echo "  CC    $$@"
 	@mkdir -p $$(@D)
-	$(Q)$$(CC) $$(CPPFLAGS) $$($(1)_CFLAGS) -MMD -MP -c -o $$@ $$<
+	$(Q)$$(CC) $$(CPPFLAGS) $$($(1)_CFLAGS) -MD -MP -c -o $$@ $$<
 $(O)/$(1).a: $(call objs,$(1))
 	@echo "  AR    $$@"
 	$(Q)rm -f $$@ && $$(AR) rcs $$@ $$^
@@ -130,7 +131,7 @@ $(O)/lua/modules.o: $(O)/lua/modules.c
 EXAMPLES := $(sort $(wildcard lua/examples/*.lua))
 
 run: setup-run
-	$(Q)$(MAKE) -s all
+	$(Q)$(MAKE) -s $(jobs) all
 	$(Q)$(B)/closerace run $(EXAMPLES)
 
 # ----------------------------------------------------------------- checks ---
@@ -144,19 +145,30 @@ $(B)/unit/%: tests/unit/%.c tests/unit/check.h $(PARTS) Makefile
 	$(Q)$(CC) $(call cflags,tests) -MMD -MP $(LDFLAGS) -o $@ $< $(PARTS) $(call pkg,--libs,$(tests_PKGS))
 
 test: setup-test
-	$(Q)$(MAKE) -s all unit-programs
-	$(Q)$(MAKE) -s SAN=address,undefined all unit-programs
+	$(Q)$(MAKE) -s $(jobs) all unit-programs
+	$(Q)$(MAKE) -s $(jobs) SAN=address,undefined all unit-programs
 	$(Q)$(LUA) tests/run.lua
 
-unit-programs: $(UNIT)
+valgrind: setup-test
+	$(Q)$(MAKE) -s $(jobs) all unit-programs
+	$(Q)$(LUA) tests/run.lua valgrind
+
+# As many as there are processors, unless the command line says otherwise.
+jobs = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+
+unit-programs: $(UNIT) $(B)/lib/canary.so
+
+$(B)/lib/canary.so: tests/canary.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -fPIC -shared -g -o $@ $<
 
 # Who may include what, from the dependency files that the compiler wrote.
-layers: $(foreach c,proxy backend harness lua,$(call objs,$(c)) $(O)/$(c)/main.o)
+layers: $(patsubst %.c,$(O)/%.o,$(foreach c,proxy backend harness lua,$(wildcard $(c)/*.c)))
 	$(Q)$(LUA) tests/layers.lua $(O)
 
 lint:
 	$(Q)clang-format --dry-run -Werror $(wildcard */*.[ch] tests/*/*.[ch])
-	$(Q)luacheck -q --config tests/luacheckrc lua tests
+	$(Q)luacheck -q --config tests/luacheckrc lua tests .busted
 
 bench: setup-run
 	$(Q)$(MAKE) -s all
@@ -183,6 +195,6 @@ clean:
 	rm -rf build compile_commands.json
 
 -include $(wildcard $(O)/*/*.d $(B)/unit/*.d)
-.PHONY: all setup-run setup-test setup-bare run test unit-programs layers lint bench test-bare install clean
+.PHONY: all setup-run setup-test setup-bare run test unit-programs valgrind layers lint bench test-bare install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
