@@ -119,12 +119,18 @@ ledger_enter_mark(struct ledger *l, const struct ledger_mark *mark)
 {
 	struct ledger_mark *grown =
 	    room(l->marks, l->n_marks, &l->marks_size, sizeof *l->marks);
+	size_t at = l->n_marks;
 
 	if (grown == NULL)
 		return;
 	l->marks = grown;
-	assert(l->n_marks == 0 || l->marks[l->n_marks - 1].mark < mark->mark);
-	l->marks[l->n_marks++] = *mark;
+	/* A delayed answer comes behind younger ones. */
+	while (at > 0 && l->marks[at - 1].mark > mark->mark)
+		at--;
+	memmove(&l->marks[at + 1], &l->marks[at],
+	    (l->n_marks - at) * sizeof *l->marks);
+	l->marks[at] = *mark;
+	l->n_marks++;
 }
 
 static int

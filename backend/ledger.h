@@ -105,7 +105,7 @@ void ledger_name(struct ledger_attempt *, const char *method,
  * of digits, so that byte offsets in responses do not depend on it. */
 unsigned long ledger_next_mark(void);
 
-/* Enter a mark; they must come in ascending order.  Out of memory, it is not
+/* Enter a mark; a young one is the quickest.  Out of memory, it is not
  * entered. */
 void ledger_enter_mark(struct ledger *, const struct ledger_mark *);
 
