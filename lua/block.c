@@ -7,7 +7,7 @@
 #include "harness/lab.h"
 #include "lua/lablib.h"
 
-enum task_state { TASK_WAITING, TASK_DONE, TASK_FAILED };
+enum task_state { TASK_WAITING, TASK_RUNNING, TASK_DONE, TASK_FAILED };
 
 struct task {
 	struct lab_box *box; /* NULL once dropped */
@@ -98,18 +98,20 @@ is_ready(const struct task *t)
 /* Let a task run to its next wait or its end.  Raises its error here, in the
  * frame of the blocking call that runs the lab. */
 static void
-resume(lua_State *L, struct task *t)
+resume(lua_State *L, struct lab_box *box, struct task *t)
 {
 	int n_results, status, n_args = t->n_args;
 
 	t->n_args = 0;
 	t->ready = NULL;
 	t->what = "coroutine.yield";
-	t->box->running = t;
+	t->state = TASK_RUNNING;
+	box->running = t;
 	status = lua_resume(t->co, L, n_args, &n_results);
-	t->box->running = NULL;
+	box->running = NULL;
 	if (status == LUA_YIELD) {
 		lua_pop(t->co, n_results);
+		t->state = TASK_WAITING;
 		return;
 	}
 	t->state = status == LUA_OK ? TASK_DONE : TASK_FAILED;
@@ -140,7 +142,9 @@ run_until(lua_State *L, struct lab_box *box, block_ready_fn *ready, void *arg,
 
 		if (outcome == LAB_MOVED && (t = first_ready(box)) != NULL) {
 			luaL_checkstack(L, 8, "tasks");
-			resume(L, t);
+			resume(L, box, t);
+			if (box->lab == NULL)
+				luaL_error(L, "%s: the lab was closed", what);
 			continue;
 		}
 		if (outcome == LAB_MOVED && ready(arg))
@@ -219,7 +223,9 @@ check_task(lua_State *L)
 static bool
 task_ended(void *arg)
 {
-	return ((struct task *)arg)->state != TASK_WAITING;
+	const struct task *t = arg;
+
+	return t->state == TASK_DONE || t->state == TASK_FAILED;
 }
 
 static int
@@ -253,7 +259,8 @@ task_wait(lua_State *L)
 static int
 task_tostring(lua_State *L)
 {
-	static const char *const words[] = { "waiting", "done", "failed" };
+	static const char *const words[] = { "waiting", "running", "done",
+		"failed" };
 	struct task *t = luaL_checkudata(L, 1, TASK_CLASS);
 
 	if (t->state == TASK_WAITING && t->box != NULL)
