@@ -35,6 +35,7 @@ struct conn {
 	int fd;
 	bool connected;
 	bool fin_wanted; /* behind the last byte of out */
+	bool peer_fin;	 /* nothing more will come; we may still send */
 	bool gone;	 /* closed by either side; fd is closed */
 	int send_error;	 /* a reset is told once, here to a send */
 	struct bytes out;
@@ -60,6 +61,7 @@ struct client {
 	unsigned number;
 	struct sockaddr_in to;
 	int timeout_ms;
+	bool half_open;
 	struct conn *conns;		   /* newest first */
 	struct exchange *exchanges, *last; /* in the order of sending */
 };
@@ -152,12 +154,14 @@ conn_ended(struct conn *k, int error)
 		e->told.complete = e->reply.state == REPLY_COMPLETE;
 		e->told.closed = true;
 		e->told.error = error;
-		e->told.refused = !k->connected;
-		e->told.reset = error != 0 && k->connected;
+		e->told.refused = !k->connected && error != ECONNRESET;
+		e->told.reset = error != 0 && !e->told.refused;
 		e->told.truncated = !e->told.complete && reply_begun(&e->reply);
 		end_exchange(e);
 	}
-	close_conn(k, true);
+	k->peer_fin = true;
+	if (error != 0 || !k->client->half_open)
+		close_conn(k, true);
 }
 
 /* Hand bytes to whoever waits; keep the rest. */
@@ -217,7 +221,7 @@ take_input(struct conn *k)
 {
 	char buf[16384];
 
-	while (!k->gone) {
+	while (!k->gone && !k->peer_fin) {
 		ssize_t n = recv(k->fd, buf, sizeof buf, MSG_DONTWAIT);
 
 		if (n < 0 && errno == EINTR)
@@ -295,7 +299,7 @@ is_usable(const struct conn *k)
 {
 	const struct exchange *e;
 
-	if (k == NULL || k->gone || k->fin_wanted)
+	if (k == NULL || k->gone || k->peer_fin || k->fin_wanted)
 		return false;
 	for (e = k->client->exchanges; e != NULL; e = e->next)
 		if (e->conn == k && (e->reply.close || e->told.timeout))
@@ -344,6 +348,12 @@ client_new(struct lab *lab, const struct sockaddr_in *to, int timeout_ms)
 		return NULL;
 	}
 	return c;
+}
+
+void
+client_stay_half_open(struct client *c)
+{
+	c->half_open = true;
 }
 
 unsigned
@@ -557,20 +567,20 @@ client_close(struct client *c)
 	close_conn(k, true);
 }
 
-bool
+int
 exchange_send(struct exchange *e, const char *bytes, size_t size)
 {
 	struct conn *k = e->conn;
 
 	assert(e->open);
 	if (k->gone)
-		return false;
+		return ENOTCONN;
 	if (e->chunked && size > 0)
 		put_chunk(&k->out, bytes, size);
 	else if (!e->chunked)
 		append(&k->out, bytes, size);
 	flush(k);
-	return true;
+	return k->send_error;
 }
 
 void

@@ -61,6 +61,12 @@ struct told {
  */
 struct client *client_new(
     struct lab *, const struct sockaddr_in *to, int timeout_ms);
+
+/* Keep a connection on which the peer has sent FIN, instead of closing it: what
+ * a raw exchange sends on it then tells how the peer has ended it.  Another
+ * request still takes another connection. */
+void client_stay_half_open(struct client *);
+
 unsigned client_number(const struct client *);
 struct lab *client_lab(const struct client *);
 
@@ -92,9 +98,10 @@ void client_close(struct client *);
  * of a raw exchange's bytes.
  *
  * Needs:   the exchange is open.
- * Returns: false where the connection is gone.
+ * Returns: 0, or the errno that the send met; ENOTCONN where the connection
+ *          was closed before.
  */
-bool exchange_send(struct exchange *, const char *bytes, size_t size);
+int exchange_send(struct exchange *, const char *bytes, size_t size);
 
 /* No more is to be sent.  Needs: the exchange is open. */
 void exchange_finish(struct exchange *);

@@ -15,14 +15,17 @@
 int
 clientlib_new(lua_State *L)
 {
-	static const char *const names[] = { "to", "timeout_ms", NULL };
+	static const char *const names[] = { "to", "timeout_ms", "half_open",
+		NULL };
 	static const char call[] = "lab:client";
 	struct lab_box *box = handle_check_lab(L, 1);
 	struct sockaddr_in to;
 	struct client *c;
 	long timeout_ms;
+	bool half_open;
 
 	options_check(L, 2, call, names);
+	half_open = options_boolean(L, 2, call, "half_open", false);
 	timeout_ms =
 	    options_integer(L, 2, call, "timeout_ms", TIMEOUT_MS, 0, 1L << 30);
 	if (!lua_istable(L, 2) || lua_getfield(L, 2, "to") == LUA_TNIL)
@@ -34,6 +37,8 @@ clientlib_new(lua_State *L)
 	c = client_new(box->lab, &to, (int)timeout_ms);
 	if (c == NULL)
 		return luaL_error(L, "%s: out of memory", call);
+	if (half_open)
+		client_stay_half_open(c);
 	handle_push(L, 1, CLIENT_CLASS, c, 0);
 	return 1;
 }

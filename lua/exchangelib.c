@@ -203,16 +203,20 @@ check_unfinished(lua_State *L, const char *call)
 	return e;
 }
 
-/* exchange:send(bytes): false where the connection is gone */
+/* exchange:send(bytes): true; or false and the errno's name */
 static int
 exchange_send_method(lua_State *L)
 {
 	struct exchange *e = check_unfinished(L, "exchange:send");
 	size_t size;
 	const char *bytes = luaL_checklstring(L, 2, &size);
+	int error = exchange_send(e, bytes, size);
 
-	lua_pushboolean(L, exchange_send(e, bytes, size));
-	return 1;
+	lua_pushboolean(L, error == 0);
+	if (error == 0)
+		return 1;
+	lua_pushstring(L, strerrorname_np(error));
+	return 2;
 }
 
 /* exchange:finish() */
