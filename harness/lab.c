@@ -13,6 +13,7 @@
 #include <event2/event.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -188,6 +189,19 @@ lab_settle(struct lab *lab)
 	}
 }
 
+/* Once in a hundred million times the kernel hands a loopback packet to its
+ * own thread of this processor instead of delivering it at once.  Before time
+ * goes by, that thread gets its turn.  Returns: something did come late. */
+static bool
+is_late(struct lab *lab)
+{
+	uint64_t seq = trace_seq(lab->trace);
+
+	sched_yield();
+	run_until_empty(lab);
+	return trace_seq(lab->trace) != seq || outcome(lab) != LAB_MOVED;
+}
+
 enum lab_outcome
 lab_pass_time(struct lab *lab)
 {
@@ -197,6 +211,8 @@ lab_pass_time(struct lab *lab)
 		event_base_loop(lab->base, EVLOOP_ONCE);
 		return outcome(lab);
 	}
+	if (is_late(lab))
+		return outcome(lab);
 	if (clock_jump(lab->clock))
 		return LAB_MOVED;
 	/* The kernel gets a last chance to bring what it owes. */
