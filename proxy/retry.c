@@ -80,12 +80,15 @@ retry_decide(enum retry_policy policy, const struct request_facts *r,
 	if (a->timed_out)
 		return give_up(a->sent == 0 ? "connecting timed out"
 					    : "the response timed out");
+	if (a->sent == 0 && a->reused)
+		return elsewhere("nothing was sent");
+	if (a->sent == 0 && !a->peer_closed)
+		return give_up("no connection could be made");
+	/* As safe as R7, but there is no pool to run dry: the retries bound it.
+	 */
 	if (a->sent == 0)
-		/* A fresh connection that cannot even be sent on will not be
-		 * better the next time; this is also what bounds R7. */
-		return a->reused
-		    ? elsewhere("nothing was sent")
-		    : give_up("a fresh connection failed before sending");
+		return retries_left > 0 ? again("nothing was sent")
+					: give_up("no retry is left");
 
 	d = ask_policy(policy, r);
 	if (d.action != RETRY_AGAIN)

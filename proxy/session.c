@@ -22,8 +22,8 @@
 
 #include "proxy/exchange.h"
 #include "proxy/internal.h"
-#include "proxy/message.h"
 #include "proxy/reply.h"
+#include "proxy/request_reader.h"
 #include "proxy/upstream.h"
 
 enum {
@@ -41,10 +41,7 @@ enum state {
 struct session {
 	struct proxy_actor actor; /* first */
 	struct exchange x;
-	struct message message; /* the request */
-	struct buffer in;	/* read, not yet used */
-	size_t n_fed;		/* of in, while message reads its head */
-	bool line_checked;
+	struct request_reader reader;
 	bool client_eof; /* it sends no more; it may still read */
 	bool cut;	 /* end short of the response's end */
 	bool approved;	 /* a good attempt was told */
@@ -98,7 +95,7 @@ fill(struct session *s)
 	if (room < READ_SIZE)
 		room = READ_SIZE;
 	if ((s->actor.latches & LATCH_READABLE) == 0 ||
-	    buffer_size(&s->in) >= room)
+	    buffer_size(&s->reader.in) >= room)
 		return r;
 	if (s->client_eof) {
 		/* A reset behind a FIN shows only here. */
@@ -108,13 +105,13 @@ fill(struct session *s)
 			r.outcome = IO_FAILED;
 		return r;
 	}
-	room -= buffer_size(&s->in);
-	to = buffer_reserve(&s->in, room);
+	room -= buffer_size(&s->reader.in);
+	to = buffer_reserve(&s->reader.in, room);
 	if (to == NULL)
 		return (struct io_result){ IO_FAILED, 0, 0 };
 	r = actor_read(&s->actor, to, room);
 	if (r.outcome == IO_DONE)
-		buffer_commit(&s->in, r.n);
+		buffer_commit(&s->reader.in, r.n);
 	if (r.outcome == IO_EOF)
 		s->client_eof = true;
 	return r;
@@ -248,31 +245,6 @@ approve(struct session *s)
 
 /* ------------------------------------------------------------ requests ---- */
 
-static bool
-take_body(void *arg, const char *bytes, size_t size)
-{
-	struct session *s = arg;
-
-	return exchange_add_body(&s->x, bytes, size);
-}
-
-/* Has a request begun?  An empty line in front of it is no harm and is dropped
- * (RFC 9112 2.2); half of one says nothing yet. */
-static bool
-has_begun(struct session *s)
-{
-	const char *bytes = buffer_bytes(&s->in);
-
-	if (s->n_fed > 0)
-		return true;
-	while (buffer_size(&s->in) >= 2 && memcmp(bytes, "\r\n", 2) == 0) {
-		buffer_consume(&s->in, 2);
-		bytes = buffer_bytes(&s->in);
-	}
-	return buffer_size(&s->in) > 1 ||
-	    (buffer_size(&s->in) == 1 && *bytes != '\r');
-}
-
 /* In:  WAITING, between two requests.  Out: PARSING (bytes of the next), ENDED
  * (the client left, its time is over, we are draining). */
 static enum state
@@ -281,39 +253,33 @@ waiting(struct session *s)
 	struct io_result r;
 
 	/* What lies here already was sent behind the previous request. */
-	while (!has_begun(s)) {
+	while (!request_reader_begin(&s->reader)) {
 		r = fill(s);
-		if (r.outcome == IO_AGAIN)
-			break;
-		if (r.outcome != IO_DONE)
+		if (r.outcome == IO_DONE)
+			continue;
+		if (r.outcome != IO_AGAIN || s->client_eof ||
+		    s->actor.proxy->draining ||
+		    (s->actor.latches & LATCH_TIMER))
 			return ENDED;
+		expect_client(s);
+		return WAITING;
 	}
-	if (has_begun(s)) {
-		exchange_reset(&s->x);
-		message_expect_request(&s->message, take_body, s);
-		s->line_checked = false;
-		return PARSING;
-	}
-	if (s->client_eof)
-		return ENDED;
-	if (s->actor.proxy->draining || (s->actor.latches & LATCH_TIMER))
-		return ENDED;
-	expect_client(s);
-	return WAITING;
+	exchange_reset(&s->x);
+	return PARSING;
 }
 
-/* A complete head is in front of in. */
+/* A complete head is in front of the reader. */
 static enum state
 begin_exchange(struct session *s)
 {
+	struct request_reader *r = &s->reader;
 	const char *why;
 	int status = exchange_begin(
-	    &s->x, buffer_bytes(&s->in), s->n_fed, options_of(s), &why);
+	    &s->x, buffer_bytes(&r->in), r->n_head, options_of(s), &why);
 
 	if (status != 0)
 		return refuse(s, status, why);
-	buffer_consume(&s->in, s->n_fed);
-	s->n_fed = 0;
+	buffer_consume(&r->in, r->n_head);
 	s->cut = s->only_fresh = s->approved = false;
 	s->n_retries = s->n_dead = 0;
 	s->x.serial = ++s->actor.proxy->n_exchanges;
@@ -322,67 +288,23 @@ begin_exchange(struct session *s)
 	return CHOOSING;
 }
 
-/* A line of HTTP/0.9 would make llhttp wait for ever. */
-static int
-check_line(struct session *s, const char **why)
-{
-	const char *bytes = buffer_bytes(&s->in);
-	const char *lf = memchr(bytes, '\n', s->n_fed);
-
-	if (s->line_checked || lf == NULL)
-		return 0;
-	s->line_checked = true;
-	*why = "a line that does not end in CRLF";
-	if (lf == bytes || lf[-1] != '\r')
-		return 400;
-	return request_check_line(
-	    (struct span){ bytes, (size_t)(lf - bytes) - 1 }, why);
-}
-
-/* Follow the head through what is in the buffer.  Out: PARSING (more is
- * needed), CHOOSING, ANSWERING (refused). */
-static enum state
-use_head(struct session *s)
-{
-	size_t head_bytes = (size_t)options_of(s)->head_bytes;
-	size_t size = buffer_size(&s->in) - s->n_fed, used;
-	enum message_result result;
-	const char *why;
-	int status;
-
-	if (size > head_bytes - s->n_fed)
-		size = head_bytes - s->n_fed;
-	result = message_feed(
-	    &s->message, buffer_bytes(&s->in) + s->n_fed, size, &used);
-	s->n_fed += used;
-	status = check_line(s, &why);
-	if (status != 0)
-		return refuse(s, status, why);
-	if (result == MESSAGE_BAD)
-		return refuse(s, message_refusal(&s->message),
-		    message_error(&s->message));
-	if (result == MESSAGE_HEAD)
-		return begin_exchange(s);
-	if (s->n_fed < head_bytes)
-		return PARSING;
-	if (!s->line_checked)
-		return refuse(s, 414, "a request line that is too long");
-	return refuse(s, 431, "a request head that is too long");
-}
-
 /* In:  PARSING, bytes of a request.  Out: CHOOSING (its head is complete),
  * ANSWERING (refused), ENDED. */
 static enum state
 parsing(struct session *s)
 {
 	struct io_result r;
-	enum state next;
+	const char *why;
+	int status;
 
 	for (;;) {
-		if (buffer_size(&s->in) > s->n_fed) {
-			next = use_head(s);
-			if (next != PARSING)
-				return next;
+		switch (request_reader_head(&s->reader, &status, &why)) {
+		case REQUEST_BAD:
+			return refuse(s, status, why);
+		case REQUEST_HEAD:
+			return begin_exchange(s);
+		default:
+			break;
 		}
 		r = fill(s);
 		if (r.outcome == IO_FAILED)
@@ -430,15 +352,13 @@ choosing(struct session *s)
 static enum state
 use_body(struct session *s)
 {
+	const char *why;
 	size_t used;
-	enum message_result result = message_feed(
-	    &s->message, buffer_bytes(&s->in), buffer_size(&s->in), &used);
+	int status;
 
-	buffer_consume(&s->in, used);
-	if (result == MESSAGE_BAD)
-		return refuse(s, 400, message_error(&s->message));
-	if (result == MESSAGE_DONE && !exchange_end_body(&s->x))
-		return refuse(s, 503, "out of memory");
+	if (request_reader_body(&s->reader, &used, &status, &why) ==
+	    REQUEST_BAD)
+		return refuse(s, status, why);
 	if (s->x.carrier != NULL && (used > 0 || s->x.whole))
 		actor_poke(upstream_actor(s->x.carrier));
 	return RELAYING;
@@ -456,7 +376,7 @@ take_request(struct session *s, bool *progress)
 	do {
 		/* The response came first; the connection ends after it. */
 		if (!s->x.whole && s->x.unwanted)
-			buffer_truncate(&s->in, 0);
+			buffer_truncate(&s->reader.in, 0);
 		else if (!s->x.whole && exchange_takes_body(&s->x)) {
 			next = use_body(s);
 			if (next != RELAYING)
@@ -468,7 +388,7 @@ take_request(struct session *s, bool *progress)
 	if (r.outcome == IO_FAILED)
 		return gone(s);
 	if (s->client_eof && !s->x.whole && !s->x.unwanted &&
-	    buffer_size(&s->in) == 0)
+	    buffer_size(&s->reader.in) == 0)
 		return refuse(s, 400, "half a request body");
 	return RELAYING;
 }
@@ -622,7 +542,7 @@ release(struct proxy_actor *a)
 	a->proxy->n_sessions--;
 	actor_close(a);
 	exchange_free(&s->x);
-	buffer_free(&s->in);
+	buffer_free(&s->reader.in);
 	free(s);
 }
 
@@ -635,6 +555,8 @@ session_open(struct proxy *p, int fd)
 	if (s == NULL)
 		return false;
 	s->x.session = &s->actor;
+	s->reader.exchange = &s->x;
+	s->reader.head_bytes = (size_t)p->options.head_bytes;
 	if (!actor_open(&s->actor, p, fd, &machine, WAITING, serial)) {
 		free(s);
 		return false;

@@ -22,7 +22,7 @@
 
 #include "proxy/exchange.h"
 #include "proxy/internal.h"
-#include "proxy/message.h"
+#include "proxy/response_reader.h"
 
 enum { READ_SIZE = 16384 };
 
@@ -35,9 +35,7 @@ enum state {
 struct upstream {
 	struct proxy_actor actor; /* first */
 	struct pool_entry entry;
-	struct message message; /* the final response */
-	struct buffer in;	/* read, not yet used */
-	size_t n_fed;		/* of in, while message reads its head */
+	struct response_reader reader;
 	unsigned n_uses;
 	unsigned uses_max; /* 0: no limit */
 	int idle_ms;	   /* how long it may be idle now, 0: no limit */
@@ -84,7 +82,7 @@ settle(struct upstream *u, enum exchange_attempt outcome)
 	x->now.received_final = x->now.received - x->n_interim_bytes;
 	x->state = outcome;
 	x->carrier = NULL;
-	u->actor.exchange = NULL;
+	u->reader.exchange = u->actor.exchange = NULL;
 	actor_arm(&u->actor, 0);
 	actor_poke(x->session);
 }
@@ -100,13 +98,6 @@ static enum state
 timed_out(struct upstream *u)
 {
 	u->actor.exchange->now.timed_out = true;
-	return lost(u);
-}
-
-static enum state
-invalid(struct upstream *u, const char *why)
-{
-	u->actor.exchange->invalid = why;
 	return lost(u);
 }
 
@@ -141,6 +132,8 @@ connecting(struct upstream *u)
 	a->latches &= ~(unsigned)LATCH_WRITABLE;
 	if (r.outcome == IO_FAILED) {
 		a->error = r.error;
+		/* Made, and reset before anybody looked. */
+		a->peer_closed = r.error == ECONNRESET;
 		return lost(u);
 	}
 	if (r.outcome == IO_AGAIN) {
@@ -154,39 +147,8 @@ connecting(struct upstream *u)
 	return SENDING;
 }
 
-enum reply {
-	REPLY_NONE,  /* nothing, or only interim responses so far */
-	REPLY_FINAL, /* in begins with a final one */
-	REPLY_LOST,  /* the connection ended before one */
-	REPLY_BAD    /* an interim response is malformed; see invalid */
-};
-
-/* Hand over an interim response at the beginning of in, if it is whole. */
-static enum reply
-take_interim(struct upstream *u)
-{
-	struct exchange *x = u->actor.exchange;
-	const char *bytes = buffer_bytes(&u->in);
-	size_t size = head_end(bytes, buffer_size(&u->in));
-	struct response r;
-
-	if (size == 0) {
-		if (buffer_size(&u->in) < (size_t)options_of(u)->head_bytes)
-			return REPLY_NONE;
-		x->invalid = "a response head that is too long";
-		return REPLY_BAD;
-	}
-	x->invalid = response_read(&r, bytes, size, false);
-	if (x->invalid != NULL)
-		return REPLY_BAD;
-	if (!exchange_add_interim(x, &r, bytes, size))
-		return REPLY_LOST;
-	buffer_consume(&u->in, size);
-	actor_poke(x->session);
-	return REPLY_NONE;
-}
-
-/* Read into in.  AGAIN also where the session must first take what it has. */
+/* Read into the reader.  AGAIN also where the session must first take what it
+ * has. */
 static struct io_result
 fill(struct upstream *u)
 {
@@ -198,67 +160,48 @@ fill(struct upstream *u)
 		return r;
 	if ((u->actor.latches & LATCH_READABLE) == 0 && !u->write_failed)
 		return r;
-	room = buffer_reserve(&u->in, READ_SIZE);
+	room = buffer_reserve(&u->reader.in, READ_SIZE);
 	if (room == NULL) {
 		u->actor.error = ENOMEM;
 		return (struct io_result){ IO_FAILED, 0, ENOMEM };
 	}
 	r = actor_read(&u->actor, room, READ_SIZE);
 	if (r.outcome == IO_DONE) {
-		buffer_commit(&u->in, r.n);
+		buffer_commit(&u->reader.in, r.n);
 		x->now.received += r.n;
 	}
 	return r;
 }
 
-/* Read up to the beginning of a final response. */
-static enum reply
-take_reply(struct upstream *u)
+/* Read up to the beginning of a final response.  Out: READING (there it is),
+ * stay (not yet), SPENT (none will come). */
+static enum state
+look_for_response(struct upstream *u, enum state stay)
 {
-	size_t before;
-	enum reply reply;
+	struct exchange *x = u->actor.exchange;
+	size_t interim = x->n_interim_bytes;
 	struct io_result r;
 
 	for (;;) {
-		switch (
-		    response_kind(buffer_bytes(&u->in), buffer_size(&u->in))) {
-		case RESPONSE_FINAL:
-			return REPLY_FINAL;
-		case RESPONSE_INTERIM:
-			before = buffer_size(&u->in);
-			reply = take_interim(u);
-			if (reply != REPLY_NONE)
-				return reply;
-			if (buffer_size(&u->in) != before)
-				continue;
+		switch (response_reader_look(&u->reader)) {
+		case RESPONSE_BEGINS:
+			response_reader_begin(&u->reader);
+			return READING;
+		case RESPONSE_MORE:
 			break;
-		case RESPONSE_UNKNOWN:
-			break;
+		case RESPONSE_NO_MEMORY:
+			return out_of_memory(u);
+		default:
+			return lost(u);
 		}
+		if (x->n_interim_bytes != interim)
+			actor_poke(x->session);
 		r = fill(u);
 		if (r.outcome == IO_AGAIN)
-			return u->write_failed ? REPLY_LOST : REPLY_NONE;
+			return u->write_failed ? lost(u) : stay;
 		if (r.outcome != IO_DONE)
-			return REPLY_LOST;
+			return lost(u);
 	}
-}
-
-static bool
-take_content(void *arg, const char *bytes, size_t size)
-{
-	struct upstream *u = arg;
-
-	return exchange_add_content(u->actor.exchange, bytes, size);
-}
-
-/* A final response begins: everything else follows in READING. */
-static enum state
-begin_reading(struct upstream *u)
-{
-	u->n_fed = 0;
-	message_expect_response(
-	    &u->message, u->actor.exchange->request.is_head, take_content, u);
-	return READING;
 }
 
 /* Send what there is, as far as the kernel and the limit allow.
@@ -321,6 +264,7 @@ sending(struct upstream *u)
 	struct proxy_actor *a = &u->actor;
 	struct exchange *x = a->exchange;
 	size_t sent_before;
+	enum state next;
 
 	if (x == NULL)
 		return SPENT;
@@ -338,18 +282,12 @@ sending(struct upstream *u)
 		return SENDING;
 	if (exchange_all_sent(x) && !u->write_failed)
 		return AWAITING;
-	switch (take_reply(u)) {
-	case REPLY_FINAL:
+	next = look_for_response(u, SENDING);
+	if (next == READING)
 		x->unwanted = true;
-		return begin_reading(u);
-	case REPLY_NONE:
+	if (next == SENDING)
 		arm_while_sending(u, sent_before);
-		return SENDING;
-	case REPLY_LOST:
-	case REPLY_BAD:
-		break;
-	}
-	return lost(u);
+	return next;
 }
 
 /* In:  AWAITING, readable.  Out: READING (a final response begins), SPENT. */
@@ -357,22 +295,16 @@ static enum state
 awaiting(struct upstream *u)
 {
 	struct proxy_actor *a = &u->actor;
+	enum state next;
 
 	if (a->exchange == NULL)
 		return SPENT;
 	if (a->latches & LATCH_TIMER)
 		return timed_out(u);
-	switch (take_reply(u)) {
-	case REPLY_FINAL:
-		return begin_reading(u);
-	case REPLY_NONE:
+	next = look_for_response(u, AWAITING);
+	if (next == AWAITING)
 		expect_byte(u);
-		return AWAITING;
-	case REPLY_LOST:
-	case REPLY_BAD:
-		break;
-	}
-	return lost(u);
+	return next;
 }
 
 /* How long may the connection be idle?  Returns: false: not at all. */
@@ -407,80 +339,38 @@ finished(struct upstream *u)
 	const struct response *r = &x->response;
 	bool again = exchange_all_sent(x) && !x->asks_close &&
 	    !r->announces_close && r->framing != FRAMING_CLOSE &&
-	    buffer_size(&u->in) == 0 && u->actor.error == 0 &&
+	    buffer_size(&u->reader.in) == 0 && u->actor.error == 0 &&
 	    !u->actor.peer_closed && allowed_idle(u, r);
 
 	settle(u, ATTEMPT_GOOD);
 	return again ? IDLE : SPENT;
 }
 
-/* The final response's head is complete.  Returns: READING to go on. */
-static enum state
-take_final_head(struct upstream *u)
-{
-	struct exchange *x = u->actor.exchange;
-	const char *head = buffer_bytes(&u->in);
-	struct response r;
-	const char *why;
-
-	why = response_read(&r, head, u->n_fed, x->request.is_head);
-	if (why != NULL)
-		return invalid(u, why);
-	/* RFC 9110 15.5.9: it answers an idle connection, not this request. */
-	if (r.status == 408 && x->now.reused &&
-	    (r.announces_close || r.framing == FRAMING_CLOSE)) {
-		x->now.stale_408 = true;
-		return lost(u);
-	}
-	if (u->actor.proxy->draining)
-		x->close = true;
-	if (!exchange_add_final(x, &r, head, u->n_fed))
-		return out_of_memory(u);
-	buffer_consume(&u->in, u->n_fed);
-	u->n_fed = 0;
-	actor_poke(x->session);
-	return READING;
-}
-
-/* Follow the response through what is in the buffer.  Returns: READING when
- * all of it was used. */
+/* Follow the response through what was read.  Out: READING (all of it used),
+ * IDLE, SPENT. */
 static enum state
 use_input(struct upstream *u)
 {
 	struct exchange *x = u->actor.exchange;
-	size_t head_bytes = (size_t)options_of(u)->head_bytes, size, used;
-	enum message_result result;
-	enum state next;
 
-	do {
-		size = buffer_size(&u->in) - u->n_fed;
-		if (!u->message.head_done && size > head_bytes - u->n_fed)
-			size = head_bytes - u->n_fed;
-		result = message_feed(
-		    &u->message, buffer_bytes(&u->in) + u->n_fed, size, &used);
-		if (result == MESSAGE_BAD)
-			return invalid(u, message_error(&u->message));
-		if (result == MESSAGE_HEAD) {
-			u->n_fed += used;
-			next = take_final_head(u);
-			if (next != READING)
-				return next;
-		} else if (u->message.head_done) {
-			buffer_consume(&u->in, used);
-			if (used > 0)
-				actor_poke(x->session);
-		} else {
-			u->n_fed += used;
-			if (u->n_fed == head_bytes)
-				return invalid(
-				    u, "a response head that is too long");
-		}
-	} while (result == MESSAGE_HEAD);
-	if (result == MESSAGE_MORE)
-		return READING;
-	if (!exchange_end_content(x))
+	if (u->actor.proxy->draining)
+		x->close = true;
+	switch (response_reader_read(&u->reader)) {
+	case RESPONSE_WHOLE:
+		return finished(u);
+	case RESPONSE_STALE:
+		x->now.stale_408 = true;
+		return lost(u);
+	case RESPONSE_NO_MEMORY:
 		return out_of_memory(u);
-	return finished(u);
+	case RESPONSE_INVALID:
+		return lost(u);
+	case RESPONSE_MORE:
+	case RESPONSE_BEGINS:
+		break;
+	}
+	actor_poke(x->session);
+	return READING;
 }
 
 /* The backend sent FIN, or worse.  Only a FIN can complete anything, and only
@@ -488,16 +378,16 @@ use_input(struct upstream *u)
 static enum state
 reading_ended(struct upstream *u)
 {
-	struct exchange *x = u->actor.exchange;
-
-	if (u->message.head_done && x->response.framing == FRAMING_CLOSE &&
-	    u->actor.error == 0 &&
-	    message_finish(&u->message) == MESSAGE_DONE) {
-		if (!exchange_end_content(x))
-			return out_of_memory(u);
+	if (u->actor.error != 0)
+		return lost(u);
+	switch (response_reader_finish(&u->reader)) {
+	case RESPONSE_WHOLE:
 		return finished(u);
+	case RESPONSE_NO_MEMORY:
+		return out_of_memory(u);
+	default:
+		return lost(u);
 	}
-	return lost(u);
 }
 
 /* In:  READING, something to read.  Out: IDLE (whole, may be reused), SPENT. */
@@ -514,7 +404,7 @@ reading(struct upstream *u)
 	if (a->latches & LATCH_TIMER)
 		return timed_out(u);
 	for (;;) {
-		if (buffer_size(&u->in) > u->n_fed) {
+		if (buffer_size(&u->reader.in) > u->reader.n_fed) {
 			next = use_input(u);
 			if (next != READING)
 				return next;
@@ -583,7 +473,7 @@ release(struct proxy_actor *a)
 	assert(a->exchange == NULL);
 	pool_remove(&a->proxy->pool, &u->entry);
 	actor_close(a);
-	buffer_free(&u->in);
+	buffer_free(&u->reader.in);
 	free(u);
 }
 
@@ -601,7 +491,8 @@ upstream_open(struct proxy *p, struct exchange *x)
 		u->limit = SIZE_MAX;
 		u->n_uses = 1;
 		u->uses_max = (unsigned)p->options.max_uses;
-		u->actor.exchange = x;
+		u->reader.head_bytes = (size_t)p->options.head_bytes;
+		u->reader.exchange = u->actor.exchange = x;
 		if (actor_open(
 			&u->actor, p, fd, &machine, CONNECTING, serial)) {
 			p->n_opened_upstreams = serial;
@@ -622,7 +513,7 @@ upstream_ride(struct upstream *u, struct exchange *x)
 {
 	assert(u->actor.state == IDLE && u->actor.exchange == NULL);
 	assert(!u->entry.parked);
-	u->actor.exchange = x;
+	u->reader.exchange = u->actor.exchange = x;
 	u->n_uses++;
 	exchange_attempt(x, true, u, u->actor.serial);
 	actor_poke(&u->actor);
@@ -653,7 +544,7 @@ void
 upstream_abandon(struct upstream *u)
 {
 	u->actor.exchange->carrier = NULL;
-	u->actor.exchange = NULL;
+	u->reader.exchange = u->actor.exchange = NULL;
 	u->retired = true;
 	actor_poke(&u->actor);
 }

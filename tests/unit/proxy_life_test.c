@@ -204,7 +204,7 @@ no_connection(void)
 	s->backend = -1;
 	client = stage_client(s);
 	stage_say(s, client, GET);
-	CHECK(stage_hears(s, client, "sending\n", "502 Bad Gateway") &&
+	CHECK(stage_hears(s, client, "made\n", "502 Bad Gateway") &&
 		strstr(s->heard, "error=connection_refused"),
 	    "a refused connection is a 502 that says so");
 	CHECK(s->n_attempts == 1 && s->n_upstreams == 1 &&
@@ -391,8 +391,9 @@ freed_anywhere(void)
 		stage_say(s, client, GET);
 		if (s->held == NULL)
 			stage_reset(s, conn);
-		if (s->held == NULL) {
+		if (s->held == NULL)
 			stage_advance(s, 10);
+		if (s->held == NULL) {
 			conn = stage_accept(s);
 			stage_hear(s, conn, "\r\n\r\n");
 			stage_say(s, conn, OK_2);

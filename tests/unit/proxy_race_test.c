@@ -318,6 +318,32 @@ nothing_sent_nothing_answered(void)
 }
 
 static void
+fresh_and_reset(void)
+{
+	struct stage *s = &stage;
+	int client, conn;
+
+	stage_open(s, NULL);
+	client = stage_client(s);
+	stage_hold(s, "upstream.sending", 2);
+	stage_say(s, client, POST);
+	stage_reset(s, stage_accept(s));
+	stage_release(s);
+	CHECK(s->n_attempts == 1 && s->attempts[0].action == RETRY_AGAIN &&
+		s->attempts[0].facts.sent == 0 && !s->attempts[0].facts.reused,
+	    "a fresh connection reset before the first byte: once more");
+	stage_reset(s, stage_accept(s));
+	stage_release(s);
+	CHECK(stage_hears(s, client, "left\n", " 502 ") && s->n_upstreams == 2,
+	    "but not without end");
+	conn = stage_warm(s, client);
+	CHECK(stage_n_pooled(s) == 1, "and the proxy goes on");
+	close(conn);
+	close(client);
+	stage_close(s);
+}
+
+static void
 limited(void)
 {
 	struct stage *s = &stage;
@@ -450,6 +476,7 @@ main(void)
 	stale_408(false);
 	stale_408(true);
 	nothing_sent_nothing_answered();
+	fresh_and_reset();
 	limited();
 	listed_and_replayed();
 	backing_off();

@@ -1,0 +1,44 @@
+/* request_reader.h - from the bytes that a client sends to requests, one after
+ * the other.
+ *
+ * Pure: no I/O.  Bytes are put into `in`, in pieces of any size; a head comes
+ * out as the first n_head bytes of `in`, a body in the exchange.
+ */
+#ifndef PROXY_REQUEST_READER_H
+#define PROXY_REQUEST_READER_H
+
+#include "proxy/buffer.h"
+#include "proxy/exchange.h"
+#include "proxy/message.h"
+
+struct request_reader {
+	struct buffer in; /* read, not yet used */
+	size_t n_head;	  /* of in, known to be of the head */
+	bool line_checked;
+	struct message message;
+	struct exchange *exchange;
+	size_t head_bytes; /* the longest head accepted */
+};
+
+/* Has a request begun?  Empty lines in front of it are dropped (RFC 9112 2.2).
+ * Where it has, its head is looked for from now on. */
+bool request_reader_begin(struct request_reader *);
+
+enum request_progress {
+	REQUEST_MORE, /* all was used; more is needed */
+	REQUEST_HEAD, /* the first n_head bytes are a head */
+	REQUEST_WHOLE,
+	REQUEST_BAD /* refuse it */
+};
+
+/* Follow the head: MORE, HEAD or BAD with the status to refuse with and a
+ * static sentence. */
+enum request_progress request_reader_head(
+    struct request_reader *, int *status, const char **why);
+
+/* Follow the body, after the head was taken: MORE, WHOLE or BAD.
+ * used: bytes that were used. */
+enum request_progress request_reader_body(
+    struct request_reader *, size_t *used, int *status, const char **why);
+
+#endif

@@ -1,0 +1,199 @@
+#include "proxy/request.h"
+#include "check.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+static struct request request;
+static const char *why;
+
+static int
+read_head(const char *head)
+{
+	return request_read(&request, head, strlen(head), &why);
+}
+
+static void
+facts(void)
+{
+	static const struct {
+		const char *what, *head;
+		bool idempotent, is_static, listed;
+	} rows[] = {
+		{ "GET", "GET / HTTP/1.1\r\nHost: t\r\n\r\n", true, true,
+		    false },
+		{ "HEAD", "HEAD / HTTP/1.1\r\nHost: t\r\n\r\n", true, true,
+		    false },
+		{ "GET with a query", "GET /?a HTTP/1.1\r\nHost: t\r\n\r\n",
+		    true, false, false },
+		{ "GET with a Cookie",
+		    "GET / HTTP/1.1\r\nHost: t\r\ncookie: a\r\n\r\n", true,
+		    false, false },
+		{ "GET with Authorization",
+		    "GET / HTTP/1.1\r\nHost: t\r\nAUTHORIZATION: a\r\n\r\n",
+		    true, false, false },
+		{ "GET with a body",
+		    "GET / HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\n\r\n",
+		    true, false, false },
+		{ "GET with an empty body",
+		    "GET / HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n",
+		    true, true, false },
+		{ "OPTIONS", "OPTIONS * HTTP/1.1\r\nHost: t\r\n\r\n", true,
+		    false, false },
+		{ "TRACE", "TRACE / HTTP/1.1\r\nHost: t\r\n\r\n", true, false,
+		    false },
+		{ "PUT", "PUT / HTTP/1.1\r\nHost: t\r\n\r\n", true, false,
+		    false },
+		{ "DELETE", "DELETE / HTTP/1.1\r\nHost: t\r\n\r\n", true, false,
+		    false },
+		{ "POST", "POST / HTTP/1.1\r\nHost: t\r\n\r\n", false, false,
+		    false },
+		{ "PATCH", "PATCH / HTTP/1.1\r\nHost: t\r\n\r\n", false, false,
+		    false },
+		{ "get in lower case", "get / HTTP/1.1\r\nHost: t\r\n\r\n",
+		    false, false, false },
+		{ "POST with an Idempotency-Key",
+		    "POST / HTTP/1.1\r\nHost: t\r\nIdempotency-Key: k\r\n\r\n",
+		    false, false, true },
+		{ "POST listed", "POST /pay/a/b HTTP/1.1\r\nHost: t\r\n\r\n",
+		    false, false, true },
+		{ "POST listed, with a query",
+		    "POST /pay/a?b HTTP/1.1\r\nHost: t\r\n\r\n", false, false,
+		    true },
+		{ "POST listed, absolute",
+		    "POST http://h/pay/a HTTP/1.1\r\nHost: h\r\n\r\n", false,
+		    false, true },
+		{ "PATCH on the same path",
+		    "PATCH /pay/a HTTP/1.1\r\nHost: t\r\n\r\n", false, false,
+		    false },
+		{ "PATCH, any method", "PATCH /any HTTP/1.1\r\nHost: t\r\n\r\n",
+		    false, false, true },
+		{ "POST with the path in its query",
+		    "POST /?/any HTTP/1.1\r\nHost: t\r\n\r\n", false, false,
+		    false },
+	};
+	struct proxy_options o;
+	char error[256];
+
+	proxy_options_init(&o);
+	proxy_options_set(&o, "retry_list", "POST /pay/*", error, sizeof error);
+	proxy_options_set(&o, "retry_list", "* /any", error, sizeof error);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		int status = read_head(rows[i].head);
+		struct request_facts f = request_facts(&request, &o);
+
+		CHECK(status == 0 && f.idempotent == rows[i].idempotent &&
+			f.is_static == rows[i].is_static &&
+			f.listed == rows[i].listed && f.replayable,
+		    "%s:%s%s%s", rows[i].what,
+		    rows[i].idempotent ? " idempotent" : "",
+		    rows[i].is_static ? " static" : "",
+		    rows[i].listed ? " listed" : "");
+	}
+}
+
+static void
+connections(void)
+{
+	CHECK(read_head("GET / HTTP/1.1\r\nHost: t\r\n\r\n") == 0 &&
+		request.keep_alive,
+	    "HTTP/1.1 keeps alive");
+	CHECK(read_head("GET / HTTP/1.1\r\nHost: t\r\n"
+			"Connection: a, Close\r\n\r\n") == 0 &&
+		!request.keep_alive,
+	    "unless it says close, somewhere in the list");
+	CHECK(read_head("GET / HTTP/1.0\r\n\r\n") == 0 && !request.keep_alive,
+	    "HTTP/1.0 does not");
+	CHECK(read_head("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n") ==
+		    0 &&
+		request.keep_alive,
+	    "unless it says so");
+	CHECK(read_head("POST / HTTP/1.1\r\nHost: t\r\n"
+			"Expect: 100-Continue\r\n\r\n") == 0 &&
+		request.expects_continue,
+	    "Expect is seen");
+	CHECK(
+	    read_head("POST / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n") == 0 &&
+		!request.expects_continue,
+	    "and ignored in HTTP/1.0");
+}
+
+static void
+framings(void)
+{
+	CHECK(read_head("POST / HTTP/1.1\r\nHost: t\r\n\r\n") == 0 &&
+		request.framing == FRAMING_NONE,
+	    "no framing field: no body");
+	CHECK(read_head("POST / HTTP/1.1\r\nHost: t\r\n"
+			"Content-Length:\t12 \r\n\r\n") == 0 &&
+		request.framing == FRAMING_LENGTH && request.length == 12,
+	    "Content-Length");
+	CHECK(read_head("POST / HTTP/1.1\r\nHost: t\r\n"
+			"transfer-encoding: CHUNKED\r\n\r\n") == 0 &&
+		request.framing == FRAMING_CHUNKED,
+	    "chunked");
+	CHECK(read_head("POST / HTTP/1.1\r\nHost: t\r\n"
+			"Transfer-Encoding: chunked\r\n"
+			"Transfer-Encoding: chunked\r\n\r\n") == 501,
+	    "chunked twice");
+	CHECK(read_head("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\n"
+			"Transfer-Encoding: chunked\r\n\r\n") == 400,
+	    "both: %s", why);
+	CHECK(read_head("POST / HTTP/1.1\r\nHost: t\r\n"
+			"Content-Length: 0x1\r\n\r\n") == 400,
+	    "a number that is none: %s", why);
+	CHECK(read_head("POST / HTTP/1.1\r\nHost: t\r\n"
+			"Content-Length:\r\n\r\n") == 400,
+	    "no number at all");
+	CHECK(read_head("GET / HTTP/1.1\r\nHost: a b\r\n\r\n") == 400,
+	    "a space inside Host");
+	CHECK(read_head("GET / HTTP/1.1\r\nHost:\r\n\r\n") == 0,
+	    "an empty Host is one");
+}
+
+/* What a backend must never be sent: fields it would read differently. */
+static void
+rewriting(void)
+{
+	static const char head[] =
+	    "POST / HTTP/1.0\r\nA: 1\r\nConnection: host, content-length, b\r\n"
+	    "B: 2\r\nContent-Length: 3\r\nExpect: 100-continue\r\nHost: t\r\n"
+	    "Proxy-Connection: close\r\nTrailer: x\r\n\r\n";
+	struct sockaddr_in backend = { .sin_port = htons(81) };
+	struct buffer out = { 0 };
+
+	backend.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	CHECK(read_head(head) == 0, "a head full of hops is fine");
+	request_write(&request, head, sizeof head - 1, &backend, true, &out);
+	buffer_append(&out, "", 1);
+	CHECK(strcmp(buffer_bytes(&out),
+		  "POST / HTTP/1.1\r\nA: 1\r\nContent-Length: 3\r\nHost: t\r\n"
+		  "Connection: close\r\nVia: 1.0 closerace\r\n\r\n") == 0,
+	    "Connection can remove neither Host nor Content-Length");
+	buffer_truncate(&out, 0);
+	read_head("GET / HTTP/1.0\r\n\r\n");
+	request_write(
+	    &request, "GET / HTTP/1.0\r\n\r\n", 18, &backend, false, &out);
+	buffer_append(&out, "", 1);
+	CHECK(strcmp(buffer_bytes(&out),
+		  "GET / HTTP/1.1\r\nHost: 127.0.0.1:81\r\n"
+		  "Via: 1.0 closerace\r\n\r\n") == 0,
+	    "a request without Host gets the backend's");
+	buffer_free(&out);
+}
+
+int
+main(void)
+{
+	char many[2048] = "GET / HTTP/1.1\r\nHost: t\r\nConnection: a";
+
+	facts();
+	connections();
+	framings();
+	rewriting();
+	for (int i = 0; i < HEAD_HOPS_MAX; i++)
+		strcat(many, ",b");
+	strcat(many, "\r\n\r\n");
+	CHECK(read_head(many) == 400, "%s", why);
+	return CHECK_DONE();
+}

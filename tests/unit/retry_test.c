@@ -1,0 +1,163 @@
+#include "proxy/retry.h"
+#include "check.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const struct request_facts plain_get = {
+	.idempotent = true, .is_static = true, .replayable = true
+};
+static const struct request_facts query_get = { .idempotent = true,
+	.replayable = true };
+static const struct request_facts post = { .replayable = true };
+static const struct request_facts listed_post = { .listed = true,
+	.replayable = true };
+static const struct request_facts long_put = { .idempotent = true };
+static const struct request_facts long_listed = { .listed = true };
+
+/* What can become of an attempt. */
+static const struct attempt stale_fin = {
+	.reused = true, .sent = 90, .peer_closed = true
+};
+static const struct attempt stale_rst = {
+	.reused = true, .sent = 90, .error = ECONNRESET, .peer_closed = true
+};
+static const struct attempt fresh_fin = { .sent = 90, .peer_closed = true };
+static const struct attempt unsent = {
+	.reused = true, .error = ECONNRESET, .peer_closed = true
+};
+static const struct attempt fresh_unsent = { .error = ECONNRESET,
+	.peer_closed = true };
+static const struct attempt refused = { .error = ECONNREFUSED };
+static const struct attempt too_slow = { .timed_out = true };
+static const struct attempt silent = {
+	.reused = true, .sent = 90, .timed_out = true
+};
+static const struct attempt begun = { .reused = true,
+	.sent = 90,
+	.received = 1,
+	.received_final = 1,
+	.peer_closed = true };
+static const struct attempt interim = {
+	.reused = true, .sent = 90, .received = 25, .peer_closed = true
+};
+static const struct attempt stale_408 = { .reused = true,
+	.sent = 90,
+	.received = 60,
+	.received_final = 60,
+	.stale_408 = true };
+
+static const struct {
+	const char *what;
+	enum retry_policy policy;
+	const struct request_facts *request;
+	const struct attempt *attempt;
+	unsigned left;
+	enum retry_action action;
+	const char *why;
+} rows[] = {
+	/* By policy: a stale connection. */
+	{ "never: GET", RETRY_NEVER, &plain_get, &stale_fin, 1, RETRY_GIVE_UP,
+	    "retry policy is never" },
+	{ "static: plain GET", RETRY_STATIC, &plain_get, &stale_fin, 1,
+	    RETRY_AGAIN, "static request" },
+	{ "static: GET with a query", RETRY_STATIC, &query_get, &stale_fin, 1,
+	    RETRY_GIVE_UP, "not a static request" },
+	{ "idempotent: GET", RETRY_IDEMPOTENT, &query_get, &stale_fin, 1,
+	    RETRY_AGAIN, "idempotent method" },
+	{ "idempotent: GET, reset", RETRY_IDEMPOTENT, &query_get, &stale_rst, 1,
+	    RETRY_AGAIN, "idempotent method" },
+	{ "idempotent: POST", RETRY_IDEMPOTENT, &post, &stale_fin, 1,
+	    RETRY_GIVE_UP, "method not idempotent" },
+	{ "idempotent: POST, reset", RETRY_IDEMPOTENT, &post, &stale_rst, 1,
+	    RETRY_GIVE_UP, "method not idempotent" },
+	{ "idempotent: listed POST", RETRY_IDEMPOTENT, &listed_post, &stale_fin,
+	    1, RETRY_GIVE_UP, "method not idempotent" },
+	{ "listed: GET", RETRY_LISTED, &query_get, &stale_fin, 1, RETRY_AGAIN,
+	    "idempotent method" },
+	{ "listed: listed POST", RETRY_LISTED, &listed_post, &stale_fin, 1,
+	    RETRY_AGAIN, "known to be repeatable" },
+	{ "listed: POST", RETRY_LISTED, &post, &stale_fin, 1, RETRY_GIVE_UP,
+	    "method not idempotent, request not listed" },
+	{ "always: POST", RETRY_ALWAYS, &post, &stale_fin, 1, RETRY_AGAIN,
+	    "retry policy is always" },
+	/* A fresh connection is no different once something was sent. */
+	{ "idempotent: GET, fresh", RETRY_IDEMPOTENT, &plain_get, &fresh_fin, 1,
+	    RETRY_AGAIN, "idempotent method" },
+	{ "idempotent: POST, fresh", RETRY_IDEMPOTENT, &post, &fresh_fin, 1,
+	    RETRY_GIVE_UP, "method not idempotent" },
+	/* Bounds. */
+	{ "no retry left", RETRY_IDEMPOTENT, &plain_get, &stale_fin, 0,
+	    RETRY_GIVE_UP, "no retry is left" },
+	{ "always, no retry left", RETRY_ALWAYS, &post, &stale_fin, 0,
+	    RETRY_GIVE_UP, "no retry is left" },
+	{ "PUT whose body was not kept", RETRY_IDEMPOTENT, &long_put,
+	    &stale_fin, 1, RETRY_GIVE_UP,
+	    "the request body was too long to keep" },
+	{ "listed, body not kept", RETRY_LISTED, &long_listed, &stale_fin, 1,
+	    RETRY_GIVE_UP, "the request body was too long to keep" },
+	/* R7: nothing was sent. */
+	{ "never: unsent GET", RETRY_NEVER, &plain_get, &unsent, 1,
+	    RETRY_ELSEWHERE, "nothing was sent" },
+	{ "idempotent: unsent POST", RETRY_IDEMPOTENT, &post, &unsent, 0,
+	    RETRY_ELSEWHERE, "nothing was sent" },
+	{ "unsent on a fresh connection", RETRY_NEVER, &post, &fresh_unsent, 1,
+	    RETRY_AGAIN, "nothing was sent" },
+	{ "the same, no retry left", RETRY_ALWAYS, &plain_get, &fresh_unsent, 0,
+	    RETRY_GIVE_UP, "no retry is left" },
+	{ "refused", RETRY_ALWAYS, &plain_get, &refused, 1, RETRY_GIVE_UP,
+	    "no connection could be made" },
+	/* Time. */
+	{ "connect timeout", RETRY_ALWAYS, &plain_get, &too_slow, 1,
+	    RETRY_GIVE_UP, "connecting timed out" },
+	{ "response timeout", RETRY_ALWAYS, &plain_get, &silent, 1,
+	    RETRY_GIVE_UP, "the response timed out" },
+	/* R5 and its one exception, R8. */
+	{ "a byte of the final response", RETRY_ALWAYS, &plain_get, &begun, 1,
+	    RETRY_GIVE_UP, "a final response had begun" },
+	{ "only an interim response: GET", RETRY_IDEMPOTENT, &plain_get,
+	    &interim, 1, RETRY_AGAIN, "idempotent method" },
+	{ "only an interim response: POST", RETRY_IDEMPOTENT, &post, &interim,
+	    1, RETRY_GIVE_UP, "method not idempotent" },
+	{ "a stale 408: GET", RETRY_IDEMPOTENT, &plain_get, &stale_408, 1,
+	    RETRY_AGAIN, "idempotent method" },
+	{ "a stale 408: POST", RETRY_IDEMPOTENT, &post, &stale_408, 1,
+	    RETRY_GIVE_UP, "method not idempotent" },
+};
+
+static const struct {
+	enum reuse_policy policy;
+	const struct request_facts *request;
+	bool may;
+	const char *why;
+} reuses[] = {
+	{ REUSE_NEVER, &plain_get, false, "reuse policy is never" },
+	{ REUSE_STATIC, &plain_get, true, "static request" },
+	{ REUSE_STATIC, &query_get, false, "not a static request" },
+	{ REUSE_STATIC, &post, false, "not a static request" },
+	{ REUSE_IDEMPOTENT, &query_get, true, "idempotent method" },
+	{ REUSE_IDEMPOTENT, &post, false, "method not idempotent" },
+	{ REUSE_ALWAYS, &post, true, "reuse policy is always" },
+};
+
+int
+main(void)
+{
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct retry_decision d = retry_decide(rows[i].policy,
+		    rows[i].request, rows[i].attempt, rows[i].left);
+
+		CHECK(d.action == rows[i].action &&
+			strcmp(d.why, rows[i].why) == 0,
+		    "%s: %s", rows[i].what, d.why);
+	}
+	for (size_t i = 0; i < sizeof reuses / sizeof *reuses; i++) {
+		struct retry_decision d =
+		    reuse_decide(reuses[i].policy, reuses[i].request);
+
+		CHECK((d.action == RETRY_AGAIN) == reuses[i].may &&
+			strcmp(d.why, reuses[i].why) == 0,
+		    "reuse: %s", d.why);
+	}
+	return CHECK_DONE();
+}
