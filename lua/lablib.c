@@ -173,6 +173,8 @@ lab_close(lua_State *L)
 
 	if (box->lab == NULL)
 		return 0;
+	if (box->running != NULL)
+		return luaL_error(L, "a task cannot close its own lab");
 	if (failed) {
 		lablib_push_tail(L, box);
 		lua_setfield(L, LUA_REGISTRYINDEX, LAST_TAIL);
