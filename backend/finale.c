@@ -192,10 +192,17 @@ tell_ended(
 		.request = valve_facts(v)->n_requests };
 	const struct ledger_attempt *first =
 	    ledger_attempt(v->home->ledger, v->unread.first);
+	char id[LEDGER_ID_MAX];
 
 	if (!valve_busy(v) && first != NULL) {
 		e.request = first->request;
 		e.id = first->id;
+	} else if (!valve_busy(v) && v->seen > 0) { /* half: it will be read */
+		ledger_id_of(v->home->scratch,
+		    v->seen < VALVE_SCRATCH_SIZE ? v->seen : VALVE_SCRATCH_SIZE,
+		    id);
+		e.request++;
+		e.id = id;
 	}
 	valve_tell(v, e);
 }
