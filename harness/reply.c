@@ -7,6 +7,7 @@
  */
 #include "harness/reply.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -100,6 +101,28 @@ header_has(const struct reply *r, const char *name, const char *token)
 	return false;
 }
 
+/* Digits alone: no sign, no blank, no prefix.  Returns: how many there are; 0
+ * where there is none, or no number holds them. */
+static size_t
+read_number(const char *text, size_t size, unsigned base, uint64_t *number)
+{
+	static const char digits[] = "0123456789abcdef";
+	size_t i;
+
+	*number = 0;
+	for (i = 0; i < size; i++) {
+		const char *d =
+		    memchr(digits, tolower((unsigned char)text[i]), base);
+
+		if (d == NULL)
+			break;
+		if (*number > (UINT64_MAX - 15) / base)
+			return 0;
+		*number = *number * base + (uint64_t)(d - digits);
+	}
+	return i;
+}
+
 /* RFC 9112 6.3: what ends the body of this final response. */
 static void
 choose_body(struct reply *r)
@@ -113,9 +136,10 @@ choose_body(struct reply *r)
 		r->phase = CHUNK_SIZE;
 	} else if ((v = reply_header(r->head, r->head_size, "Content-Length",
 			&size)) != NULL) {
-		r->left = strtoull(v, NULL, 10);
 		r->phase = BODY_LENGTH;
-		if (r->left == 0)
+		if (size == 0 || read_number(v, size, 10, &r->left) != size)
+			r->state = REPLY_INVALID;
+		else if (r->left == 0)
 			r->state = REPLY_COMPLETE;
 	} else {
 		r->until_close = r->close = true;
@@ -128,18 +152,17 @@ head_done(struct reply *r)
 {
 	size_t size;
 	const char *v;
+	uint64_t status;
 	bool old;
 
 	if (r->head_size < 12 || strncmp(r->head, "HTTP/1.", 7) != 0 ||
-	    r->head[8] != ' ') {
+	    r->head[8] != ' ' ||
+	    read_number(r->head + 9, r->head_size - 9, 10, &status) != 3 ||
+	    status < 100) {
 		r->state = REPLY_INVALID;
 		return;
 	}
-	r->status = atoi(r->head + 9);
-	if (r->status < 100 || r->status > 999) {
-		r->state = REPLY_INVALID;
-		return;
-	}
+	r->status = (int)status;
 	if (r->status < 200) {
 		r->n_interim++;
 		r->status = 0;
@@ -217,19 +240,22 @@ feed_body(struct reply *r, const char *bytes, size_t size)
 	return size;
 }
 
-/* A whole line of the chunked coding stands in r->line. */
+/* A whole line of the chunked coding stands in r->line; behind a size only an
+ * extension may follow (RFC 9112 7.1.1). */
 static void
 chunk_line(struct reply *r)
 {
-	char *end;
+	const char *rest;
+	size_t n;
 
 	if (r->phase == CHUNK_END) {
 		r->phase = CHUNK_SIZE;
 		if (r->line_size > 0)
 			r->state = REPLY_INVALID;
 	} else if (r->phase == CHUNK_SIZE) {
-		r->left = strtoull(r->line, &end, 16);
-		if (end == r->line)
+		n = read_number(r->line, r->line_size, 16, &r->left);
+		rest = r->line + n + strspn(r->line + n, " \t");
+		if (n == 0 || (*rest != '\0' && *rest != ';'))
 			r->state = REPLY_INVALID;
 		r->phase = r->left > 0 ? CHUNK_DATA : TRAILER;
 	} else if (r->line_size == 0) {
