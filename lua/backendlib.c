@@ -23,8 +23,12 @@ read_fault(lua_State *L, int index, const char *call, struct fault *f)
 	while (lua_next(L, index) != 0) {
 		const char *key = lua_tostring(L, -2);
 		size_t size;
-		const char *value = options_text(L, -1, call, key, &size);
+		bool is_say = strcmp(key, "say") == 0;
+		const char *value =
+		    options_text(L, -1, call, key, is_say ? &size : NULL);
 
+		if (!is_say)
+			size = strlen(value);
 		if (fault_set(f, key, value, size, error, sizeof error) != 0)
 			luaL_error(L, "%s: %s", call, error);
 		lua_pop(L, 2);
@@ -52,12 +56,7 @@ add_faults(lua_State *L, int index, struct backend *b)
 		lua_pop(L, 1);
 		return;
 	}
-	if (!lua_istable(L, -1))
-		luaL_error(L,
-		    "lab:backend: faults: expected a list of faults, "
-		    "got %s",
-		    luaL_typename(L, -1));
-	n = luaL_len(L, -1);
+	n = options_list(L, -1, "lab:backend", "faults", "faults");
 	for (lua_Integer i = 1; i <= n; i++) {
 		char call[64];
 		struct fault f;

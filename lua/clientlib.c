@@ -45,6 +45,16 @@ clientlib_new(lua_State *L)
 
 /* --------------------------------------------------------------- requests -- */
 
+/* A C string of the same length: nothing of it would be left out. */
+static void
+check_whole(lua_State *L, int index, const char *call, const char *what)
+{
+	if (strlen(lua_tostring(L, index)) != lua_rawlen(L, index))
+		luaL_error(L,
+		    "%s: %s: no zero bytes (client:raw sends any bytes)", call,
+		    what);
+}
+
 static void
 check_token(lua_State *L, const char *call, const char *what, const char *text)
 {
@@ -73,9 +83,12 @@ read_header_list(lua_State *L, const char *call, struct client_header *headers)
 			    L, "%s: headers: expected { name, value }", call);
 		lua_geti(L, -1, 1);
 		lua_geti(L, -2, 2);
-		if (!lua_isstring(L, -2) || !lua_isstring(L, -1))
+		if (lua_type(L, -2) != LUA_TSTRING ||
+		    lua_type(L, -1) != LUA_TSTRING)
 			luaL_error(
 			    L, "%s: headers: expected { name, value }", call);
+		check_whole(L, -2, call, "headers");
+		check_whole(L, -1, call, "headers");
 		headers[n].name = lua_tostring(L, -2);
 		headers[n].value = lua_tostring(L, -1);
 		lua_pop(L, 3);
@@ -108,6 +121,8 @@ read_header_map(lua_State *L, const char *call, struct client_header *headers)
 			    "%s: headers: expected strings as names "
 			    "and values",
 			    call);
+		check_whole(L, -2, call, "headers");
+		check_whole(L, -1, call, "headers");
 		headers[n].name = lua_tostring(L, -2);
 		headers[n++].value = lua_tostring(L, -1);
 		lua_pop(L, 1);
@@ -147,12 +162,7 @@ read_body(lua_State *L, int index, const char *call, struct client_request *r)
 	long length =
 	    options_integer(L, index, call, "length", NO_LENGTH, 0, 1L << 40);
 
-	r->body = options_string(L, index, call, "body", NULL);
-	if (r->body != NULL) {
-		lua_getfield(L, index, "body");
-		r->body_size = lua_rawlen(L, -1);
-		lua_pop(L, 1);
-	}
+	r->body = options_bytes(L, index, call, "body", &r->body_size);
 	r->chunked = options_boolean(L, index, call, "chunked", false);
 	r->open = options_boolean(L, index, call, "open", false);
 	r->length = length == NO_LENGTH ? -1 : length;

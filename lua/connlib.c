@@ -62,11 +62,12 @@ check_open(lua_State *L, const char *call, struct backend_conn *c)
 }
 
 static enum backend_direction
-check_direction(lua_State *L)
+check_direction(lua_State *L, const char *call)
 {
 	static const char *const words[] = { "reading", "sending", NULL };
 
-	return (enum backend_direction)luaL_checkoption(L, 2, "reading", words);
+	return (enum backend_direction)options_word(
+	    L, 2, call, "a direction", words, "reading");
 }
 
 static bool
@@ -81,7 +82,7 @@ conn_hold(lua_State *L)
 {
 	struct backend_conn c;
 	struct handle *h = check_open(L, "conn:hold", &c);
-	enum backend_direction d = check_direction(L);
+	enum backend_direction d = check_direction(L, "conn:hold");
 
 	if (!is_held(&c, d))
 		backend_hold(lab_backend_backend(h->actor), c.n, d);
@@ -94,7 +95,7 @@ conn_release(lua_State *L)
 {
 	struct backend_conn c;
 	struct handle *h = check_open(L, "conn:release", &c);
-	enum backend_direction d = check_direction(L);
+	enum backend_direction d = check_direction(L, "conn:release");
 
 	if (!is_held(&c, d))
 		return luaL_error(L, "conn:release: its %s is not held",
@@ -165,17 +166,14 @@ conn_close(lua_State *L)
 	static const char *const names[] = { "say", NULL };
 	struct backend_conn c;
 	struct handle *h = check_open(L, "conn:close", &c);
-	enum ending ending = luaL_checkoption(L, 2, NULL, endings);
+	enum ending ending = (enum ending)options_word(
+	    L, 2, "conn:close", "an ending", endings, NULL);
 	const char *say;
 	char error[256];
-	size_t size = 0;
+	size_t size;
 
 	options_check(L, 3, "conn:close", names);
-	say = options_string(L, 3, "conn:close", "say", "");
-	if (lua_istable(L, 3)) {
-		lua_getfield(L, 3, "say");
-		size = lua_isnil(L, -1) ? 0 : lua_rawlen(L, -1);
-	}
+	say = options_bytes(L, 3, "conn:close", "say", &size);
 	if (c.ended)
 		return luaL_error(L,
 		    "conn:close: connection %d has ended "

@@ -23,14 +23,32 @@ void options_check(
  * stay on the stack. */
 const char *options_string(lua_State *L, int index, const char *call,
     const char *name, const char *otherwise);
+/* The same for any bytes; NULL where absent. */
+const char *options_bytes(
+    lua_State *L, int index, const char *call, const char *name, size_t *size);
 long options_integer(lua_State *L, int index, const char *call,
     const char *name, long otherwise, long min, long max);
 bool options_boolean(lua_State *L, int index, const char *call,
     const char *name, bool otherwise);
 
 /* A string, number or boolean at index as the text that the libraries' own
- * option parsers read.  Pushes it; the result is borrowed from the stack. */
+ * option parsers read.  Pushes it; the result is borrowed from the stack.
+ *
+ * size: may be NULL; then the text must not contain zero bytes. */
 const char *options_text(
     lua_State *L, int index, const char *call, const char *name, size_t *size);
+
+/* The table at index as a list, whose every key is one of 1 to n.
+ *
+ * what:    it is a list of, for the message.
+ * Returns: n.
+ */
+lua_Integer options_list(lua_State *L, int index, const char *call,
+    const char *name, const char *what);
+
+/* One of words (ended by NULL) as the argument at index; otherwise where it is
+ * absent, NULL: it must be there.  Returns: its place. */
+int options_word(lua_State *L, int index, const char *call, const char *what,
+    const char *const *words, const char *otherwise);
 
 #endif

@@ -33,6 +33,7 @@ read_option(lua_State *L, struct proxy_options *o, const char *name)
 	if (strcmp(name, "retry_list") != 0)
 		luaL_error(
 		    L, "lab:proxy: %s: expected one value, got a table", name);
+	options_list(L, -1, "lab:proxy", name, "lines");
 	for (lua_Integer i = 1; lua_geti(L, -1, i) != LUA_TNIL; i++) {
 		set_option(
 		    L, o, name, options_text(L, -1, "lab:proxy", name, NULL));
@@ -214,7 +215,12 @@ proxy_release_method(lua_State *L)
 	const char *checkpoint = NULL;
 
 	if (luaL_testudata(L, 2, HELD_CLASS) != NULL) {
-		gate_release_key(gate, handle_check(L, 2, HELD_CLASS)->n);
+		unsigned long key = handle_check(L, 2, HELD_CLASS)->n;
+
+		if (gate_by_key(gate, key) == NULL)
+			return luaL_error(
+			    L, "proxy:release: it is no longer held");
+		gate_release_key(gate, key);
 		return 0;
 	}
 	if (!lua_isnoneornil(L, 2))

@@ -22,9 +22,7 @@ read_list(
 		lua_pop(L, 1);
 		return;
 	}
-	if (!lua_istable(L, -1))
-		luaL_error(L, "lab:sut: %s: expected a list of strings, got %s",
-		    name, luaL_typename(L, -1));
+	options_list(L, -1, "lab:sut", name, "strings");
 	for (; lua_rawgeti(L, -1, (lua_Integer)n + 1) != LUA_TNIL; n++) {
 		if (n == ARGS_MAX || lua_type(L, -1) != LUA_TSTRING)
 			luaL_error(L,
