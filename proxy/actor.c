@@ -16,6 +16,8 @@
 #include "proxy/exchange.h"
 #include "proxy/internal.h"
 
+enum { READS_MAX = 64 }; /* of one actor in one run */
+
 struct proxy_event
 actor_event(struct proxy_actor *a, enum proxy_what what)
 {
@@ -66,6 +68,16 @@ may_step(const struct proxy_actor *a)
 	    (a->entered || (a->latches & wants) != 0);
 }
 
+/* There is more to read, but it is somebody else's turn.  An edge-triggered
+ * socket tells what is there already only when it is registered anew. */
+static void
+yield(struct proxy_actor *a)
+{
+	event_del(a->event);
+	if (event_add(a->event, NULL) != 0)
+		event_active(a->event, EV_READ, 0);
+}
+
 static void
 run(struct proxy_actor *a)
 {
@@ -73,6 +85,7 @@ run(struct proxy_actor *a)
 
 	assert(!a->running);
 	a->running = true;
+	a->n_reads = 0;
 	while (may_step(a)) {
 		a->entered = false;
 		a->latches &= ~(unsigned)LATCH_POKED;
@@ -85,6 +98,8 @@ run(struct proxy_actor *a)
 	a->running = false;
 	if (a->state == a->machine->last && !a->held)
 		a->machine->release(a);
+	else if (a->n_reads > READS_MAX)
+		yield(a);
 }
 
 static void
@@ -208,8 +223,11 @@ tell_bytes(
 struct io_result
 actor_read(struct proxy_actor *a, void *bytes, size_t size)
 {
-	struct io_result r = io_read(a->fd, bytes, size);
+	struct io_result r = { IO_AGAIN, 0, 0 };
 
+	if (++a->n_reads > READS_MAX)
+		return r;
+	r = io_read(a->fd, bytes, size);
 	if (r.outcome == IO_DONE)
 		tell_bytes(a, PROXY_READ, bytes, r.n);
 	else

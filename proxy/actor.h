@@ -62,6 +62,7 @@ struct proxy_actor {
 	bool running;
 	bool reset;	  /* close by reset */
 	bool peer_closed; /* FIN or RST was seen */
+	unsigned n_reads; /* in this run */
 	int error;	  /* the first one of its socket */
 };
 
@@ -87,7 +88,8 @@ void actor_poke(struct proxy_actor *);
 void actor_arm(struct proxy_actor *, int ms);
 
 /* Read or write once; the watcher is told, the latches and the first error
- * are kept. */
+ * are kept.  A peer that sends faster than it is read gets AGAIN after some
+ * reads, so that the others have their turn. */
 struct io_result actor_read(struct proxy_actor *, void *bytes, size_t size);
 struct io_result actor_write(
     struct proxy_actor *, const void *bytes, size_t size);

@@ -33,27 +33,37 @@ proxy_new(struct event_base *base, const struct proxy_options *options,
 /* Without a descriptor to accept with, a level-triggered listener would spin;
  * it listens again when one was given back. */
 static void
+accept_failed(struct proxy *p, int error)
+{
+	bool has_some =
+	    !TAILQ_EMPTY(&p->sessions) || !TAILQ_EMPTY(&p->upstreams);
+
+	if (has_some &&
+	    (error == EMFILE || error == ENFILE || error == ENOBUFS ||
+		error == ENOMEM))
+		p->listener_paused = event_del(p->listener) == 0;
+}
+
+enum { ACCEPTS_MAX = 256 }; /* in one turn; the event comes again */
+
+static void
 on_client(evutil_socket_t listener, short what, void *arg)
 {
 	struct proxy *p = arg;
 	int fd;
 
-	for (;;) {
+	for (int i = 0; i < ACCEPTS_MAX; i++) {
 		fd =
 		    accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
 			continue;
-		if (fd < 0)
+		if (fd < 0) {
+			accept_failed(p, errno);
 			break;
+		}
 		io_no_delay(fd);
 		if (!session_open(p, fd))
 			io_reset(fd);
-	}
-	if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
-	    errno == ENOMEM) {
-		p->listener_paused = p->n_sessions > 0;
-		if (p->listener_paused)
-			event_del(p->listener);
 	}
 }
 

@@ -268,12 +268,29 @@ waiting(struct session *s)
 	return PARSING;
 }
 
+/* Follow the request's body through what is in the buffer. */
+static enum state
+use_body(struct session *s)
+{
+	const char *why;
+	size_t used;
+	int status;
+
+	if (request_reader_body(&s->reader, &used, &status, &why) ==
+	    REQUEST_BAD)
+		return refuse(s, status, why);
+	if (s->x.carrier != NULL && (used > 0 || s->x.whole))
+		actor_poke(upstream_actor(s->x.carrier));
+	return RELAYING;
+}
+
 /* A complete head is in front of the reader. */
 static enum state
 begin_exchange(struct session *s)
 {
 	struct request_reader *r = &s->reader;
 	const char *why;
+	enum state next;
 	int status = exchange_begin(
 	    &s->x, buffer_bytes(&r->in), r->n_head, options_of(s), &why);
 
@@ -285,7 +302,9 @@ begin_exchange(struct session *s)
 	s->x.serial = ++s->actor.proxy->n_exchanges;
 	s->actor.exchange = &s->x;
 	actor_arm(&s->actor, 0);
-	return CHOOSING;
+	/* What came with the head goes with it; a bodiless request is whole. */
+	next = use_body(s);
+	return next == RELAYING ? CHOOSING : next;
 }
 
 /* In:  PARSING, bytes of a request.  Out: CHOOSING (its head is complete),
@@ -347,22 +366,6 @@ choosing(struct session *s)
 }
 
 /* ------------------------------------------------------------ relaying ---- */
-
-/* Follow the request's body through what is in the buffer. */
-static enum state
-use_body(struct session *s)
-{
-	const char *why;
-	size_t used;
-	int status;
-
-	if (request_reader_body(&s->reader, &used, &status, &why) ==
-	    REQUEST_BAD)
-		return refuse(s, status, why);
-	if (s->x.carrier != NULL && (used > 0 || s->x.whole))
-		actor_poke(upstream_actor(s->x.carrier));
-	return RELAYING;
-}
 
 /* Take what the client sends: the rest of this request, and then, as far as
  * there is room, the next ones.  Reading on is also what shows that the client

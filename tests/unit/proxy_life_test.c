@@ -413,6 +413,59 @@ freed_anywhere(void)
 	}
 }
 
+/* More than one turn's reads lie in the socket, and nothing comes behind them:
+ * whoever gives up its turn must be told again. */
+static void
+turns(void)
+{
+	static char bytes[4096];
+	struct stage *s = &stage;
+	size_t sent = 0;
+	int client;
+	ssize_t n;
+
+	stage_open(s, NULL);
+	client = stage_client(s);
+	stage_hold(s, "session.lingering", 1);
+	stage_say(s, client, "GET / HTTP/9\r\n\r\n");
+	CHECK(s->held != NULL, "held in front of a lingering close");
+	while ((n = send(client, bytes, sizeof bytes, MSG_NOSIGNAL)) > 0)
+		sent += (size_t)n;
+	CHECK(sent > 100 * sizeof bytes, "much lies unread");
+	shutdown(client, SHUT_WR);
+	stage_release(s);
+	CHECK(stage_hears(s, client, NULL, "<fin>"), "it is discarded");
+	for (int i = 0; i < STAGE_TURNS && proxy_n_sessions(s->proxy) > 0; i++)
+		stage_turn(s);
+	CHECK(proxy_n_sessions(s->proxy) == 0, "to its end, in many turns");
+	close(client);
+	stage_close(s);
+}
+
+/* A hold of the session must not change what its upstream does. */
+static void
+held_relay(void)
+{
+	struct stage *s = &stage;
+	int client, conn;
+
+	stage_open(s, NULL);
+	client = stage_client(s);
+	conn = stage_warm(s, client);
+	stage_hold(s, "session.relaying", 1);
+	stage_say(s, client, POST);
+	CHECK(stage_hears(s, conn, "abc", "POST /p"),
+	    "a request that came whole goes on whole");
+	stage_say(s, conn, OK_2);
+	CHECK(stage_n_pooled(s) == 1, "its connection is parked");
+	stage_release(s);
+	CHECK(!stage_hears(s, client, "ok", "Connection: close"),
+	    "and the client's is kept");
+	close(conn);
+	close(client);
+	stage_close(s);
+}
+
 /* A session that ends while its upstream is held must leave it harmless. */
 static void
 orphaned_hold(void)
@@ -478,6 +531,8 @@ main(void)
 	draining();
 	freed_anywhere();
 	orphaned_hold();
+	turns();
+	held_relay();
 	order_of_checkpoints();
 	return CHECK_DONE();
 }
