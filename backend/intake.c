@@ -7,6 +7,7 @@
  */
 #include "backend/valve.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -175,6 +176,10 @@ give(struct valve *v, const char *bytes, size_t size)
 		return size; /* an early answer: nobody wants the rest */
 	w = stream_write(v->inner_fd, bytes, size);
 	if (w.outcome == STREAM_FAILED) {
+		/* A reset is told once, and it may be here; an answer may
+		 * stand in front of it all the same. */
+		if (w.err != EPIPE)
+			v->inner_error = w.err;
 		v->inner_deaf = true;
 		return size;
 	}

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -63,7 +65,10 @@ stream_unread(int fd)
 size_t
 stream_unsent(int fd)
 {
-	int n = 0;
+	struct tcp_info info = { 0 };
+	socklen_t n = sizeof info;
 
-	return ioctl(fd, SIOCOUTQNSD, &n) == 0 && n > 0 ? (size_t)n : 0;
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) != 0)
+		return 0;
+	return info.tcpi_notsent_bytes;
 }
