@@ -297,6 +297,26 @@ muted(struct valve *v)
 	return relay(v);
 }
 
+/* Enter what has come since the last look, and leave it where it is. */
+static void
+enter_arrived(struct valve *v)
+{
+	size_t total = stream_unread(v->fd);
+	struct stream_result r;
+
+	if (total <= v->seen)
+		return;
+	r = stream_peek(v->fd, v->home->scratch, VALVE_SCRATCH_SIZE);
+	if (r.n > v->seen) {
+		unread_feed(
+		    &v->unread, v->home->scratch + v->seen, r.n - v->seen);
+		v->seen = r.n;
+	}
+	if (total > v->seen)
+		unread_count(&v->unread, total - v->seen);
+	v->seen = total;
+}
+
 /* In:  LINGERING (our FIN was sent; what comes is discarded).  Out: GONE. */
 static enum valve_state
 lingering(struct valve *v)
@@ -307,6 +327,7 @@ lingering(struct valve *v)
 
 	if (valve_facts(v)->reading_held) {
 		intake_held(v);
+		enter_arrived(v);
 		return VALVE_LINGERING;
 	}
 	while (v->readable) {
@@ -329,20 +350,7 @@ lingering(struct valve *v)
 static enum valve_state
 stalled(struct valve *v)
 {
-	size_t total = stream_unread(v->fd);
-	struct stream_result r;
-
-	if (total <= v->seen)
-		return VALVE_STALLED;
-	r = stream_peek(v->fd, v->home->scratch, VALVE_SCRATCH_SIZE);
-	if (r.n > v->seen) {
-		unread_feed(
-		    &v->unread, v->home->scratch + v->seen, r.n - v->seen);
-		v->seen = r.n;
-	}
-	if (total > v->seen)
-		unread_count(&v->unread, total - v->seen);
-	v->seen = total;
+	enter_arrived(v);
 	return VALVE_STALLED;
 }
 

@@ -343,6 +343,35 @@ fin_discards(void)
 }
 
 static void
+held_but_entered(void)
+{
+	static const char late[] = "GET /late HTTP/1.1\r\n\r\n";
+	struct rig *r = rig_open("");
+	int fd = peer_dial(r);
+	char error[256];
+	const struct ledger_attempt *a;
+
+	peer_ask(r, fd, WARM);
+	backend_hold(r->backend, 1, BACKEND_READING);
+	backend_end(r->backend, 1, ENDING_FIN, "", 0, error, sizeof error);
+	(void)!peer_put(fd, late);
+	peer_ask(r, fd, late);
+	a = rig_attempt(r, 1);
+	CHECK(rig_n_attempts(r) == 3 && a->after_end &&
+		a->unread == sizeof late - 1,
+	    "what comes after FIN is entered though reading is held (%zu)",
+	    a->unread);
+	backend_release(r->backend, 1, BACKEND_READING);
+	peer_ask(r, fd, late);
+	CHECK(rig_n_attempts(r) == 4 &&
+		rig_attempt(r, 1)->unread == sizeof late - 1 &&
+		rig_attempt(r, 3)->unread == sizeof late - 1,
+	    "and once only");
+	close(fd);
+	rig_close(r);
+}
+
+static void
 stall_is_silent(void)
 {
 	struct rig *r = rig_open("request=2,on=arrival,close=stall");
@@ -1097,6 +1126,7 @@ main(void)
 	every_point();
 	half_goes_on();
 	fin_discards();
+	held_but_entered();
 	stall_is_silent();
 	vanish_leaves_nothing();
 	at_accept();
