@@ -2,6 +2,7 @@
 --
 -- The client speaks to the backend directly, in bytes that are written here, and stays half open: what its later
 -- sends meet tells endings apart that look alike at first.
+local assert = require "luassert"
 local race = require "closerace"
 
 local victim = {}
@@ -16,6 +17,12 @@ victim.requests = {
   POST = "POST /item HTTP/1.1\r\nHost: h\r\nX-Closerace-Id: v1\r\nContent-Length: " .. #BODY .. "\r\n\r\n" .. BODY,
 }
 
+-- A POST that asks for an interim response before it sends its body.
+victim.EXPECTS = {
+  "POST /item HTTP/1.1\r\nHost: h\r\nX-Closerace-Id: v1\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n",
+  BODY,
+}
+
 --- Two requests that the client sends when the connection has ended.
 function victim.later(n)
   return ("GET /later HTTP/1.1\r\nHost: h\r\nX-Closerace-Id: later%d\r\n\r\n"):format(n)
@@ -27,7 +34,7 @@ function victim.sizes(request)
   local client = lab:client { to = lab:backend() }
   client:raw(victim.WARM):wait()
   local reply = client:raw(request):wait()
-  assert(reply.complete and reply.received == #reply.head + #reply.body)
+  assert.equal(#reply.head + #reply.body, reply.received)
   return {
     line = select(2, request:find "\r\n"),
     head = select(2, request:find "\r\n\r\n"),
@@ -53,6 +60,10 @@ function victim.points(sizes)
   return points
 end
 
+function victim.sentence(point, ending)
+  return ("that meets %s at %s%s"):format(ending, point.on, point.at and " " .. point.at or "")
+end
+
 --- Bytes of the request that the backend has taken when it ends the connection.
 function victim.taken(fault, sizes)
   if fault.on == "accept" or fault.on == "arrival" then return 0 end
@@ -73,6 +84,62 @@ end
 --- Has the handler run by then?
 function victim.executed(fault)
   return fault.on == "executed" or fault.on:find "^response_" ~= nil or fault.on == "idle"
+end
+
+-- How an ending shows.  unread: request bytes lie in the backend's kernel when it ends the connection.
+--   1: what the client reads behind the bytes that were sent: "eof", "reset", or nothing ("silent")
+--   2, 3: what its next two sends meet
+--   4: how it learns what was silent, after these
+local shows = {
+  fin = function() return { "eof", "sent", "sent" } end,                    -- somebody still reads, and discards
+  half = function() return { "eof", "sent", "sent" } end,                   -- somebody still reads
+  rst = function() return { "reset", "ENOTCONN", "ENOTCONN" } end,
+  plain = function(unread)
+    if unread > 0 then return { "reset", "ENOTCONN", "ENOTCONN" } end       -- close(2) with unread bytes
+    return { "eof", "sent", "EPIPE" }                                       -- nobody is there: a reset answers
+  end,
+  vanish = function() return { "silent", "sent", "ENOTCONN", "reset" } end, -- the next send is answered by a reset
+  stall = function() return { "silent", "sent", "sent", "timeout" } end,
+}
+
+--- Check how a connection ended, from what victim.listen() saw.
+function victim.check_end(seen, ending, unread)
+  local wanted = shows[ending](unread)
+  local silent = wanted[1] == "silent"
+  local how = silent and wanted[4] or wanted[1]
+  assert.equal(not silent, seen.at_once)
+  assert.same({ wanted[2], wanted[3] }, seen.sends)
+  for _, reply in ipairs { seen.after, not seen.reply.complete and seen.reply or nil } do
+    assert.equal(how == "reset", reply.reset)
+    assert.equal(how == "reset" and "ECONNRESET" or nil, reply.error)
+    assert.equal(how == "eof" or how == "reset", reply.closed)
+    assert.equal(how == "timeout", reply.timeout)
+    assert.False(reply.refused)
+    assert.False(reply.invalid)
+  end
+  assert.equal(how == "timeout" and victim.TIMEOUT_MS or 0, seen.after.ms)
+  assert.equal(0, seen.after.received)
+end
+
+--- A client whose sockets victim.listen() can look at.
+function victim.client(lab, backend)
+  return lab:client { to = backend, timeout_ms = victim.TIMEOUT_MS, half_open = true }
+end
+
+--- See how the connection ended on which an exchange waits.
+-- @param listener client:raw "", started behind it and before the end
+-- @param rest what to send after the end instead of victim.later(1) and (2)
+function victim.listen(lab, exchange, listener, rest)
+  local seen = { sends = {} }
+  lab:advance(0)
+  seen.at_once = listener.done
+  for n = 1, 2 do
+    local sent, why = listener:send(rest and rest[n] or victim.later(n))
+    seen.sends[n] = sent and "sent" or why
+    lab:advance(0)
+  end
+  seen.reply, seen.after = exchange:wait(), listener:wait()
+  return seen
 end
 
 --- `it`, or pending where connections cannot vanish.
@@ -101,22 +168,16 @@ function victim.play(point, ending, request)
   local backend = lab:backend { faults = {
     { conn = 1, request = not fresh and 2 or nil, on = point.on, at = point.at, close = ending },
   } }
-  local client = lab:client { to = backend, timeout_ms = victim.TIMEOUT_MS, half_open = true }
-  local before, rest = request, {}
-  if type(request) == "table" then before, rest[1] = request[1], request[2] end
-  if fresh then before, rest[1] = "", request end     -- no byte can be there before the connection is accepted
+  local client = victim.client(lab, backend)
+  local before, rest = request, nil
+  if type(request) == "table" then before, rest = request[1], { request[2] } end
+  if fresh then before, rest = "", { request } end    -- no byte can be there before the connection is accepted
   if not fresh then client:raw(victim.WARM):wait() end
 
   local exchange, listener = client:raw(before), client:raw ""
-  lab:advance(0)
-  local seen = { at_once = listener.done, sends = {}, later = {} }
-  for n = 1, 2 do
-    local sent, why = listener:send(rest[n] or victim.later(n))
-    seen.sends[n] = sent and "sent" or why
-    lab:advance(0)
-  end
-  seen.reply, seen.after = exchange:wait(), listener:wait()
+  local seen = victim.listen(lab, exchange, listener, rest)
   seen.ledger = backend:ledger "v1"
+  seen.later = {}
   for n = 1, 2 do seen.later[n] = backend:ledger("later" .. n)[1] end
   return seen
 end
