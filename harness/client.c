@@ -34,10 +34,11 @@ struct conn {
 	struct event *ev;
 	int fd;
 	bool connected;
-	bool fin_wanted; /* behind the last byte of out */
-	bool peer_fin;	 /* nothing more will come; we may still send */
-	bool gone;	 /* closed by either side; fd is closed */
-	int send_error;	 /* a reset is told once, here to a send */
+	bool fin_wanted;  /* behind the last byte of out */
+	bool half_closed; /* nothing more is to be sent */
+	bool peer_fin;	  /* nothing more will come; we may still send */
+	bool gone;	  /* closed by either side; fd is closed */
+	int send_error;	  /* a reset is told once, here to a send */
 	struct bytes out;
 	struct bytes early; /* came while nobody waited */
 };
@@ -299,7 +300,7 @@ is_usable(const struct conn *k)
 {
 	const struct exchange *e;
 
-	if (k == NULL || k->gone || k->peer_fin || k->fin_wanted)
+	if (k == NULL || k->gone || k->peer_fin || k->half_closed)
 		return false;
 	for (e = k->client->exchanges; e != NULL; e = e->next)
 		if (e->conn == k && (e->reply.close || e->told.timeout))
@@ -544,7 +545,8 @@ client_half_close(struct client *c)
 
 	if (k == NULL || k->gone)
 		return false;
-	k->fin_wanted = true;
+	k->fin_wanted = !k->half_closed;
+	k->half_closed = true;
 	flush(k);
 	return true;
 }
@@ -575,6 +577,8 @@ exchange_send(struct exchange *e, const char *bytes, size_t size)
 	assert(e->open);
 	if (k->gone)
 		return ENOTCONN;
+	if (k->half_closed)
+		return EPIPE;
 	if (e->chunked && size > 0)
 		put_chunk(&k->out, bytes, size);
 	else if (!e->chunked)
