@@ -284,6 +284,8 @@ half_close_and_reset(void)
 static void
 back_pressure(bool up)
 {
+	static const char *const options[] = { "response_timeout_ms=7000",
+		"client_timeout_ms=90000", NULL };
 	struct stage *s = &stage;
 	static char bytes[65536];
 	size_t sent = 0, got = 0, whole = 32 << 20;
@@ -291,7 +293,7 @@ back_pressure(bool up)
 	char head[128];
 	ssize_t n;
 
-	stage_open(s, NULL);
+	stage_open(s, options);
 	client = stage_client(s);
 	memset(bytes, 'x', sizeof bytes);
 	sprintf(head, "%s\r\n%sContent-Length: %zu\r\n\r\n",
@@ -316,6 +318,11 @@ back_pressure(bool up)
 	}
 	CHECK(sent < whole, "%s: a sender whose bytes nobody takes is stopped",
 	    up ? "upwards" : "downwards");
+	if (!up) {
+		stage_advance(s, 20000);
+		CHECK(s->n_attempts == 0,
+		    "a slow client is not the backend's fault");
+	}
 	for (int i = 0; got < whole && i < 200000; i++) {
 		struct pollfd p = { to, POLLIN, 0 };
 

@@ -141,6 +141,36 @@ crossing_reset(void)
 }
 
 static void
+a_retry_is_fresh(void)
+{
+	struct stage *s = &stage;
+	int client[2], conn[2], fresh;
+
+	stage_open(s, NULL);
+	for (int i = 0; i < 2; i++) {
+		client[i] = stage_client(s);
+		stage_say(s, client[i], GET);
+		conn[i] = stage_accept(s);
+		stage_hear(s, conn[i], "\r\n\r\n");
+	}
+	for (int i = 0; i < 2; i++) {
+		stage_say(s, conn[i], OK_2);
+		stage_hear(s, client[i], "ok");
+	}
+	stage_say(s, client[0], GET);
+	stage_hear(s, conn[1], "\r\n\r\n");
+	stage_reset(s, conn[1]);
+	fresh = stage_accept(s);
+	CHECK(fresh >= 0 && stage_n_pooled(s) == 1,
+	    "a retry takes a fresh connection, though one is pooled");
+	close(fresh);
+	close(conn[0]);
+	close(client[0]);
+	close(client[1]);
+	stage_close(s);
+}
+
+static void
 only_dead_ones_in_the_pool(void)
 {
 	struct stage *s = &stage;
@@ -466,6 +496,7 @@ main(void)
 	close_in_the_window(true, true);
 	told_why();
 	crossing_reset();
+	a_retry_is_fresh();
 	only_dead_ones_in_the_pool();
 	the_last_look("verify=peek", false, NULL);
 	the_last_look("verify=peek", true, NULL);

@@ -145,6 +145,9 @@ framings(void)
 	CHECK(read_head("POST / HTTP/1.1\r\nHost: t\r\n"
 			"Content-Length:\r\n\r\n") == 400,
 	    "no number at all");
+	CHECK(read_head("GET / HTTP/1.1\r\nHost: t\r\n a: b\r\n\r\n") == 400 &&
+		strcmp(why, "a folded field line") == 0,
+	    "%s", why);
 	CHECK(read_head("GET / HTTP/1.1\r\nHost: a b\r\n\r\n") == 400,
 	    "a space inside Host");
 	CHECK(read_head("GET / HTTP/1.1\r\nHost:\r\n\r\n") == 0,
