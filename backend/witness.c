@@ -113,6 +113,37 @@ on_packet(evutil_socket_t fd, short what, void *arg)
 		see(w, w->packet, r.n);
 }
 
+/* To close a packet socket takes the kernel some 10 ms, as it waits for every
+ * processor to have done with it.  So one is kept for the next backend. */
+static int spare_fd = -1;
+
+static int
+take_spare(unsigned short port, void *scratch, size_t size)
+{
+	int fd = spare_fd;
+
+	if (fd < 0)
+		return -1;
+	spare_fd = -1;
+	if (filter_port(fd, port) != 0) {
+		close(fd);
+		return -1;
+	}
+	/* What it saw for the one before is nobody's. */
+	while (stream_read(fd, scratch, size).outcome == STREAM_DONE)
+		continue;
+	return fd;
+}
+
+static void
+park(int fd)
+{
+	if (spare_fd < 0)
+		spare_fd = fd;
+	else
+		close(fd);
+}
+
 static int
 open_socket(unsigned short port)
 {
@@ -142,7 +173,9 @@ witness_new(struct event_base *base, unsigned short port)
 		return NULL;
 	w->list = NULL;
 	w->n = 0;
-	w->fd = open_socket(port);
+	w->fd = take_spare(port, w->packet, sizeof w->packet);
+	if (w->fd < 0)
+		w->fd = open_socket(port);
 	w->event = w->fd < 0 ? NULL
 			     : event_new(base, w->fd,
 				   EV_READ | EV_PERSIST | EV_ET, on_packet, w);
@@ -163,7 +196,7 @@ witness_free(struct witness *w)
 	if (w->event != NULL)
 		event_free(w->event);
 	if (w->fd >= 0)
-		close(w->fd);
+		park(w->fd);
 	free(w);
 }
 

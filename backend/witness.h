@@ -1,7 +1,8 @@
 /* witness.h - see what is sent to connections that have vanished.
  *
  * The kernel answers it with a reset and tells nobody; a packet socket on the
- * loopback interface sees it go by.  Needs CAP_NET_RAW.
+ * loopback interface sees it go by.  Needs CAP_NET_RAW.  The process keeps one
+ * such socket from its first witness on.
  */
 #ifndef BACKEND_WITNESS_H
 #define BACKEND_WITNESS_H
