@@ -233,6 +233,26 @@ describe("requests that come after the end", function()
     assert.equal(not sees_packets(), books[2].unseen)
     assert.equal(sees_packets() and "a" or "", books[2].id)
   end)
+
+  it("are seen by the backend that they were sent to, of several at once and one after the other", function()
+    if not race.has "vanish" or not sees_packets() then return pending "needs CAP_NET_ADMIN and CAP_NET_RAW" end
+    for _ = 1, 3 do
+      local lab <close> = race.lab()
+      local backends, listeners = { lab:backend(), lab:backend() }, {}
+      for n, backend in ipairs(backends) do
+        local client = victim.client(lab, backend)
+        client:request { path = "/warm" }
+        listeners[n] = client:raw ""
+        backend:conn(1):close "vanish"
+      end
+      for n, listener in ipairs(listeners) do listener:send(get("to" .. n)) end
+      for n, listener in ipairs(listeners) do
+        assert.is_true(listener:wait().reset)
+        assert.equal(2, #backends[n]:ledger())
+        assert.equal("to" .. n, backends[n]:ledger()[2].id)
+      end
+    end
+  end)
 end)
 
 describe("the books", function()
