@@ -77,7 +77,7 @@ fill(struct valve *v)
 	size_t room;
 	struct stream_result r;
 
-	if (v->inner_fd < 0 || v->inner_eof)
+	if (v->inner_fd < 0 || v->inner_eof || !v->inner_ready)
 		return false;
 	room = make_room(v);
 	if (room == 0)
@@ -89,6 +89,7 @@ fill(struct valve *v)
 		v->touched = true; /* there is room for more now */
 		return true;
 	case STREAM_AGAIN:
+		v->inner_ready = v->home->origin == NULL;
 		return false;
 	case STREAM_FAILED:
 		v->inner_error = r.err;
@@ -168,12 +169,19 @@ serve(struct valve *v)
 
 	if (v->touched && v->home->origin != NULL) {
 		v->touched = false;
+		v->inner_ready = true;
 		origin_drive(v->home->origin);
 	}
 	if (check_executed(v))
 		return true;
 	moved = fill(v);
 	parse(v);
+	/* A whole answer that keeps the connection: nothing can be behind it,
+	 * which saves asking. */
+	if (v->home->origin != NULL && v->response.end != 0 &&
+	    v->parsed == v->filled && v->response.status >= 200 &&
+	    llhttp_should_keep_alive(&v->response.parser))
+		v->touched = v->inner_ready = false;
 	return check_executed(v) || moved;
 }
 

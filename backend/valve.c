@@ -120,6 +120,7 @@ connect_upstream(struct valve *v)
 	(void)!connect(v->inner_fd, (const struct sockaddr *)to, sizeof *to);
 	v->inner_event = event_new(v->home->base, v->inner_fd,
 	    EV_READ | EV_WRITE | EV_PERSIST | EV_ET, on_inner, v);
+	v->inner_ready = true;
 	return v->inner_event != NULL && event_add(v->inner_event, NULL) == 0;
 }
 

@@ -83,8 +83,9 @@ struct valve {
 	int inner_fd; /* -1: not open */
 	struct event *inner_event;
 	struct origin_conn *origin_conn;
-	bool touched;	 /* the origin must be driven */
-	bool inner_deaf; /* it takes no more */
+	bool touched;	  /* the origin must be driven */
+	bool inner_deaf;  /* it takes no more */
+	bool inner_ready; /* it may have said something */
 	bool inner_eof;
 	int inner_error;
 
