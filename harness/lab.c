@@ -337,6 +337,16 @@ lab_wake_at(struct lab *lab, int64_t ms)
 	clock_wake_at(lab->clock, ms);
 }
 
+bool
+lab_has_passed(const struct lab *lab, int64_t ms)
+{
+	int64_t next_ms = clock_next_ms(lab->clock);
+
+	if (lab_now_ms(lab) < ms)
+		return false;
+	return lab_is_real(lab) || next_ms < 0 || next_ms > ms;
+}
+
 int64_t
 lab_now_ms(const struct lab *lab)
 {

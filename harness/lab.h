@@ -62,6 +62,9 @@ enum lab_outcome lab_pass_time(struct lab *);
 /* Let time make a stop at that moment, for whoever waits for it. */
 void lab_wake_at(struct lab *, int64_t ms);
 
+/* Is that moment over, with every timer that was due by then? */
+bool lab_has_passed(const struct lab *, int64_t ms);
+
 /* Make the running or next lab call return LAB_INTERRUPTED, in every lab of
  * the process.  May be called from a signal handler. */
 void lab_interrupt(void);

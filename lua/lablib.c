@@ -224,7 +224,7 @@ is_over(void *arg)
 {
 	const struct moment *m = arg;
 
-	return lab_now_ms(m->lab) >= m->ms;
+	return lab_has_passed(m->lab, m->ms);
 }
 
 static int
