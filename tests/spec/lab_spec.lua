@@ -89,6 +89,16 @@ describe("the lab's time", function()
     assert.same({ "100@100", "200@200", "300@300" }, woken)
   end)
 
+  it("lets everything happen that is due at the moment it was told to reach", function()
+    local lab <close> = race.lab()
+    local client = lab:client { to = lab:backend() }
+    local other = lab:client { to = lab:backend() }
+    local exchanges = { client:start { path = "/delay/100" }, other:start { path = "/delay/100" } }
+    lab:advance(100)
+    assert.is_true(exchanges[1].done and exchanges[2].done)
+    assert.equal(100, lab:now())
+  end)
+
   it("makes an hour's delay cost no real time", function()
     local lab <close> = race.lab()
     local client = lab:client { to = lab:backend(), timeout_ms = 0 }
