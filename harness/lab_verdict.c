@@ -20,17 +20,18 @@ was_held(struct lab *lab, const char *id, unsigned port)
 	return false;
 }
 
+/* What the request had to do with the end of its connection. */
 static enum order
-order_of_point(enum close_point on, enum ending ending)
+order_of(const struct ledger_attempt *a)
 {
-	switch (on) {
-	case POINT_ARRIVAL:
+	/* It came afterwards; that could be known, unless all vanished. */
+	if (a->after_end)
+		return a->ending == ENDING_VANISH ? ORDER_CROSSING
+						  : ORDER_SETTLED;
+	/* It lay unread; an idle connection may be closed all the same. */
+	if (a->ended_on == POINT_ARRIVAL || a->ended_on == POINT_IDLE)
 		return ORDER_CROSSING;
-	case POINT_IDLE:
-		return ending == ENDING_VANISH ? ORDER_CROSSING : ORDER_SETTLED;
-	default:
-		return ORDER_CAUSED;
-	}
+	return ORDER_CAUSED;
 }
 
 /* Orders from the weakest to the strongest: with two faults, the one that the
@@ -65,7 +66,7 @@ count_attempts(struct lab *lab, struct lab_backend *b, const char *id,
 		decide(v,
 		    was_held(lab, id, lab_backend_port(b, a->conn))
 			? ORDER_HELD
-			: order_of_point(a->ended_on, a->ending));
+			: order_of(a));
 	}
 }
 
