@@ -146,8 +146,10 @@ keep(struct valve *v, const char *bytes, size_t size)
 	size_t room = v->kept_room;
 	char *grown = v->kept;
 
-	/* All other points come in every request: nothing will be needed. */
-	if (valve_fault(v)->on != POINT_REQUEST_BYTE)
+	/* All other points come in every request, and all other endings
+	 * succeed: nothing will be needed. */
+	if (valve_fault(v)->on != POINT_REQUEST_BYTE &&
+	    valve_fault(v)->close != ENDING_VANISH)
 		return true;
 	while (room < v->n_kept + size)
 		room = room == 0 ? 1024 : room * 2;
@@ -311,7 +313,7 @@ intake_step(struct valve *v)
 		intake_held(v);
 		return false;
 	}
-	if (v->n_kept > 0 && (v->whole || v->raw))
+	if (v->n_kept > 0 && (v->whole || !keeps_back(v)))
 		return give_kept(v);
 	/* A connection that announced its end takes no request any more. */
 	if ((v->whole && !v->raw) || (v->announced && v->idle_fault >= 0)) {

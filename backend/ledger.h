@@ -35,7 +35,8 @@ struct ledger_attempt {
 	/* it arrived on a connection that the backend had already ended */
 	bool after_end;
 	/* whether it arrived cannot be known: the connection vanished, no
-	 * CAP_NET_RAW */
+	 * CAP_NET_RAW; one entry, without an id, for all that may have been
+	 * sent since */
 	bool unseen;
 	unsigned executed; /* how often the handler ran: 0 or 1 */
 	size_t answered;   /* bytes of the final response sent */

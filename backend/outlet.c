@@ -275,6 +275,7 @@ finish_message(struct valve *v)
 	const struct fault *f = valve_fault(v);
 	enum close_point on = f != NULL ? f->on : N_POINTS;
 	bool final = is_final(v);
+	bool last = !llhttp_should_keep_alive(&v->response.parser);
 	bool head_only = v->response.head_end == v->response.end;
 
 	if (v->response.status == 101)
@@ -290,6 +291,10 @@ finish_message(struct valve *v)
 		return;
 	}
 	v->answered = true;
+	/* libmicrohttpd 0.9.75 sends the head of some of its own error
+	 * responses twice: what is behind the last response is none. */
+	if (last && v->home->origin != NULL)
+		v->filled = v->parsed;
 	if (v->state != VALVE_RELAYING)
 		return;
 	valve_attempt(v)->answered_whole = true;
