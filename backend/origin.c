@@ -163,7 +163,9 @@ make_response(struct job *job, struct ledger_mark *mark)
 	case RESOURCE_CHUNKED:
 		mark->body_size = what->n;
 		mark->body_hash = stream_hash(what->n);
-		return stream_response(what->n, what->kind == RESOURCE_CHUNKED);
+		/* libmicrohttpd would send the last chunk to a HEAD, too. */
+		return stream_response(
+		    what->n, what->kind == RESOURCE_CHUNKED && !job->no_body);
 	case RESOURCE_ECHO:
 		return buffer_response(mark, job->body, job->body_size);
 	case RESOURCE_STATUS:
@@ -296,19 +298,44 @@ keep_body(struct job *job, const char *bytes, size_t size)
 	job->body_size += size;
 }
 
+/* What Content-Length says. */
+struct length {
+	const char *text; /* NULL: nothing */
+	bool contradicts; /* itself */
+};
+
+static enum MHD_Result
+see_length(
+    void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	struct length *length = arg;
+
+	if (strcasecmp(name, "Content-Length") != 0 || value == NULL)
+		return MHD_YES;
+	if (length->text != NULL && strcmp(length->text, value) != 0)
+		length->contradicts = true;
+	length->text = value;
+	return MHD_YES;
+}
+
 /* The first call, when the head was read.  A body that is announced to be too
- * big is refused before it is read (RFC 9110 15.5.14). */
+ * big is refused before it is read (RFC 9110 15.5.14), and so is one whose
+ * size is told in two ways (RFC 9112 6.3); libmicrohttpd lets it pass. */
 static enum MHD_Result
 begin(struct job *job, const char *method)
 {
-	const char *length = MHD_lookup_connection_value(
-	    job->mhd, MHD_HEADER_KIND, "Content-Length");
+	struct length length = { NULL, false };
 
 	job->begun = true;
-	if (job->resource.kind != RESOURCE_ECHO || length == NULL ||
-	    strtoull(length, NULL, 10) <= RESOURCE_ECHO_MAX)
+	MHD_get_connection_values(
+	    job->mhd, MHD_HEADER_KIND, see_length, &length);
+	if (length.contradicts)
+		job->resource.kind = RESOURCE_BAD;
+	else if (job->resource.kind == RESOURCE_ECHO && length.text != NULL &&
+	    strtoull(length.text, NULL, 10) > RESOURCE_ECHO_MAX)
+		job->too_big = true;
+	else
 		return MHD_YES;
-	job->too_big = true;
 	tell_executed(job, method, false);
 	return answer(job);
 }

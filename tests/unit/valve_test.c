@@ -904,6 +904,26 @@ keep_alive(void)
 /* ------------------------------------------------------ without any fault -- */
 
 static void
+framing(void)
+{
+	struct rig *r = rig_open(NULL);
+	int fd = peer_dial(r);
+
+	peer_ask(r, fd, "HEAD /chunked/5 HTTP/1.1\r\nHost: t\r\n\r\n");
+	CHECK(r->n_got > 4 && strcmp(r->got + r->n_got - 4, "\r\n\r\n") == 0 &&
+		strstr(r->got, "\r\n\r\n0") == NULL && r->fate == OPEN,
+	    "no chunk follows the answer to a HEAD");
+	peer_ask(r, fd,
+	    "POST / HTTP/1.1\r\nHost: t\r\n"
+	    "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab");
+	CHECK(strncmp(r->got, "HTTP/1.1 400 ", 13) == 0 && r->fate != OPEN &&
+		rig_attempt(r, 1)->executed == 0,
+	    "a length that contradicts itself is refused");
+	close(fd);
+	rig_close(r);
+}
+
+static void
 good_server(void)
 {
 	struct rig *r = rig_open(NULL);
@@ -1180,6 +1200,7 @@ main(void)
 	hold_keeps_a_fault();
 	by_hand();
 	keep_alive();
+	framing();
 	good_server();
 	unasked();
 	early_answer();
