@@ -13,7 +13,7 @@ local function is_verdict(state, arguments)
   local name, lab, id = arguments[1], arguments[2], arguments[3]
   local verdict = lab:verdict(id)
   local good = verdict.name == name
-  if good == not state.mod then return good end
+  if good == state.mod then return good end     -- it holds: nothing to tell
   arguments[1], arguments[2], arguments[3] = name, tostring(verdict), tostring(lab:trace())
   arguments.n = 3
   arguments.nofmt = { true, true, true }
@@ -24,7 +24,7 @@ end
 local function has_reached(state, arguments)
   local lab, id = arguments[1], arguments[2]
   local good = lab:verdict(id).reached
-  if good == not state.mod then return good end
+  if good == state.mod then return good end     -- it holds: nothing to tell
   arguments[1], arguments[2] = id, tostring(lab:trace())
   arguments.n = 2
   arguments.nofmt = { true, true }
