@@ -78,9 +78,14 @@ proxy_regained_descriptor(struct proxy *p)
 int
 proxy_listen(struct proxy *p, int fd)
 {
-	int error;
+	int error, listens = 0;
+	socklen_t size = sizeof listens;
 
-	if (p->listener != NULL || p->draining)
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0)
+		; /* errno says it */
+	else if (!listens)
+		errno = EINVAL;
+	else if (p->listener != NULL || p->draining)
 		errno = EALREADY;
 	else if (evutil_make_socket_nonblocking(fd) == 0) {
 		errno = ENOMEM;
