@@ -53,11 +53,12 @@ count_attempts(struct lab *lab, struct lab_backend *b, const char *id,
 	for (size_t i = 0; i < ledger_n_attempts(books); i++) {
 		const struct ledger_attempt *a = ledger_attempt(books, i);
 
+		/* Nobody knows whose request it was, or whether. */
+		v->unseen = v->unseen || a->unseen;
 		if (strcmp(a->id, id) != 0)
 			continue;
 		v->attempts++;
 		v->executed += a->executed;
-		v->unseen = v->unseen || a->unseen;
 		v->connections += a->conn != last_conn;
 		last_conn = a->conn;
 		if (!a->ended)
