@@ -246,8 +246,8 @@ lab_new(int deadline_ms)
 	if (lab == NULL || config == NULL)
 		goto fail;
 	/* A lab is the same whatever EVENT_* variables somebody has set. */
-	event_config_set_flag(config,
-	    EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
+	event_config_set_flag(
+	    config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
 	lab->base = event_base_new_with_config(config);
 	if (lab->base == NULL)
 		goto fail;
