@@ -11,18 +11,14 @@ end
 
 local FILE = debug.getinfo(1, "S").short_src
 
-local PID = (function()
-  local stat <close> = assert(io.open "/proc/self/stat")
-  return stat:read "n"
-end)()
-
---- By a file: a pipe of our own would be counted, too.
+--- A socket cannot be opened by its name in /proc, but that says that it is there.
 local function count_descriptors()
-  local name = os.tmpname()
-  assert(os.execute(("ls /proc/%d/fd >%s"):format(PID, name)))
   local n = 0
-  for _ in io.lines(name) do n = n + 1 end
-  os.remove(name)
+  for fd = 0, 1023 do
+    local file, _, code = io.open("/proc/self/fd/" .. fd)
+    if file then file:close() end
+    if code ~= 2 then n = n + 1 end
+  end
   return n
 end
 

@@ -1,0 +1,284 @@
+--- A program of its own in the proxy's place.  Here it is our own closerace-proxy, or a shell.
+
+local race = require "closerace"
+
+local BUILD = os.getenv "CLOSERACE_BUILD" or "build"
+local PROXY = BUILD .. "/closerace-proxy"
+
+local function start_proxy(lab, backend, ...)
+  return lab:sut { to = backend, argv = { PROXY, "--listen", "fd@$LISTEN_FD", "--upstream", "$BACKEND", ... } }
+end
+
+--- A shell that does this; "$@" are the words.
+local function start_shell(lab, script, words, more)
+  local options = { to = lab:backend(), argv = { "sh", "-c", script, "sh", "$LISTEN_FD" } }
+  table.move(words or {}, 1, #(words or {}), 6, options.argv)
+  for name, value in pairs(more or {}) do options[name] = value end
+  return lab:sut(options)
+end
+
+local function exists(path)
+  local file = io.open(path)
+  if file then file:close() end
+  return file ~= nil
+end
+
+local function read_all(path)
+  local file <close> = assert(io.open(path))
+  return file:read "a"
+end
+
+--- A temporary directory that is removed with its scope.
+local function temporary()
+  local name = os.tmpname()
+  os.remove(name)
+  assert(os.execute("mkdir " .. name))
+  return setmetatable({ name = name }, { __close = function() os.execute("rm -r " .. name) end })
+end
+
+describe("a program under test", function()
+  it("serves a client between it and the backend", function()
+    local lab <close> = race.lab { deadline_ms = 10000 }
+    local backend = lab:backend()
+    local sut = start_proxy(lab, backend)
+    local client = lab:client { to = sut }
+    local reply = client:request { path = "/bytes/100000", id = "b1" }
+    assert.equal(200, reply.status)
+    assert.equal(100000, #reply.body)
+    assert.equal("1.1 closerace", reply.headers.via)
+    assert.verdict("clean", lab, "b1")
+    assert.is_false(sut.exited)
+    assert.equal(("sut 1 (pid %d, running)"):format(sut.pid), tostring(sut))
+    assert.truthy(tostring(lab):find "real time")
+    assert.truthy(sut.address:find "^127%.0%.0%.1:%d+$")
+  end)
+
+  it("meets a crossing reset as our own proxy in the lab does", function()
+    for _, method in ipairs { "GET", "POST" } do
+      local again = method == "GET"
+      local lab <close> = race.lab { deadline_ms = 10000 }
+      local backend = lab:backend()
+      local client = lab:client { to = start_proxy(lab, backend) }
+      client:request { id = "warm" }
+      local idle = backend:conn { carried = "warm" }
+      idle:hold()
+      local exchange = client:start { method = method, id = "v", body = method == "POST" and "x" or nil }
+      idle:wait_arrival()
+      idle:close "rst"
+      assert.equal(again and 200 or 502, exchange:wait().status)
+      local verdict = lab:verdict "v"
+      assert.equal(again and "clean" or "refused", verdict.name)
+      assert.equal(again and 2 or 1, verdict.attempts)
+      assert.equal("crossing", verdict.order)
+      assert.is_true(verdict.reached)
+    end
+  end)
+
+  it("is told apart by its options: with retry never, nothing is sent again", function()
+    local lab <close> = race.lab { deadline_ms = 10000 }
+    local backend = lab:backend { faults = { { on = "executed", id = "v", close = "fin" } } }
+    local client = lab:client { to = start_proxy(lab, backend, "--retry", "never") }
+    assert.equal(502, client:request({ id = "v" }).status)
+    assert.verdict("ghost", lab, "v")
+  end)
+
+  it("may stand beside another one, and beside our own proxy", function()
+    local lab <close> = race.lab { deadline_ms = 10000 }
+    local backend = lab:backend()
+    for i, to in ipairs { start_proxy(lab, backend), start_proxy(lab, backend), lab:proxy { to = backend } } do
+      assert.equal(200, lab:client({ to = to }):request({ id = "v" .. i }).status)
+      assert.verdict("clean", lab, "v" .. i)
+    end
+    assert.equal(3, backend.n_conns)
+  end)
+
+  it("that never answers costs only the client's own patience", function()
+    local lab <close> = race.lab { deadline_ms = 10000 }
+    local sut = start_shell(lab, "kill -STOP $$")
+    local reply = lab:client({ to = sut, timeout_ms = 30 }):request { id = "v" }
+    assert.is_true(reply.timeout)
+    assert.verdict("hung", lab, "v")
+  end)
+end)
+
+describe("the words of a program's command line", function()
+  it("are filled in, in argv, config and env", function()
+    local lab <close> = race.lab { deadline_ms = 10000 }
+    local backend = lab:backend()
+    local sut = lab:sut {
+      to = backend,
+      argv = { "sh", "-c", [[printf '%s\n' "$@" "$PLACE"; cat "$4"]], "sh", "$LISTEN", "$BACKEND", "$BACKEND_PORT",
+        "$CONFIG", "$DIR", "$LISTEN_FD", "a$BACKEND_PORT-b", "$UNKNOWN" },
+      config = "listen $LISTEN fd $LISTEN_FD $$\n",
+      env = { "PLACE=in $DIR" },
+    }
+    assert.same({ "exit", 0 }, { sut:wait_exit() })
+    local lines = {}
+    for line in sut.output:gmatch "[^\n]+" do lines[#lines + 1] = line end
+    local dir = lines[5]
+    assert.same({ sut.address, backend.address, tostring(backend.port), dir .. "/config", dir, "3",
+      "a" .. backend.port .. "-b", "$UNKNOWN", "in " .. dir, "listen " .. sut.address .. " fd 3 $$" }, lines)
+  end)
+
+  it("must have $LISTEN_FD among them, in one place or another", function()
+    local lab <close> = race.lab { deadline_ms = 10000 }
+    local backend = lab:backend()
+    for _, options in ipairs {
+      { argv = { "true", "$LISTEN_FD" } }, { argv = { "true" }, config = "$LISTEN_FD" },
+      { argv = { "true" }, env = { "FD=$LISTEN_FD" } },
+    } do
+      options.to = backend
+      assert.same({ "exit", 0 }, { lab:sut(options):wait_exit() })
+    end
+    assert.error_matches(function() lab:sut { to = backend, argv = { "true", "$LISTEN" } } end, "%$LISTEN_FD")
+  end)
+end)
+
+describe("a program that fails", function()
+  it("by not being there, is told at the script's line", function()
+    local lab <close> = race.lab()
+    local good, err = pcall(function()
+      lab:sut { to = lab:backend(), argv = { "./no-such-program", "$LISTEN_FD" } }
+    end)
+    assert.is_false(good)
+    assert.truthy(err:find "sut_spec.lua:%d+: lab:sut: ", err)
+    assert.truthy(err:find("./no-such-program: No such file or directory", 1, true), err)
+    -- No program took part: time is virtual as before.
+    assert.equal("lab (virtual time, 0 ms)", tostring(lab))
+  end)
+
+  it("by not being a program, is told so, too", function()
+    local lab <close> = race.lab()
+    assert.error_matches(function() lab:sut { to = lab:backend(), argv = { "/", "$LISTEN_FD" } } end,
+      "/: Permission denied")
+  end)
+
+  it("by exiting at once, says why in its own words, and nobody waits", function()
+    local lab <close> = race.lab { deadline_ms = 10000 }
+    local start = race.now_ms()
+    local sut = start_shell(lab, "echo cannot read the config >&2; echo and more; exit 3")
+    local reply = lab:client({ to = sut }):request { id = "v" }
+    assert.is_true(reply.refused or reply.reset, tostring(reply))
+    assert.same({ "exit", 3 }, { sut:wait_exit() })
+    assert.is_true(sut.exited)
+    assert.equal("cannot read the config\nand more\n", sut.output)
+    assert.truthy(tostring(sut):find("exited", 1, true))
+    assert.verdict("refused", lab, "v")
+    assert.is_true(race.now_ms() - start < 3000)
+  end)
+
+  it("of our own by a wrong option, says what is allowed", function()
+    local lab <close> = race.lab { deadline_ms = 10000 }
+    local sut = start_proxy(lab, lab:backend(), "--retry", "sometimes")
+    assert.same({ "exit", 2 }, { sut:wait_exit() })
+    for _, word in ipairs { "retry", "sometimes", "never", "idempotent", "always" } do
+      assert.truthy(sut.output:find(word, 1, true), sut.output)
+    end
+  end)
+
+  it("by being killed, is told by its signal, and its clients see it", function()
+    local lab <close> = race.lab { deadline_ms = 10000 }
+    local sut = start_proxy(lab, lab:backend())
+    local client = lab:client { to = sut }
+    client:request {}
+    local pending_one = client:start { path = "/delay/60000", id = "v" }
+    assert(os.execute("kill -9 " .. sut.pid))
+    local reply = pending_one:wait()
+    assert.is_true(reply.closed)
+    assert.same({ "signal", 9 }, { sut:wait_exit() })
+    assert.is_true(client:request({}).refused)
+  end)
+
+  it("may say as much as it likes", function()
+    local lab <close> = race.lab { deadline_ms = 10000 }
+    local sut = start_shell(lab, "i=0; while [ $i -lt 2000 ]; do echo 0123456789012345678901234567890123456789; " ..
+      "i=$((i + 1)); done; exit 7")
+    assert.same({ "exit", 7 }, { sut:wait_exit() })
+    assert.equal("0123456789", sut.output:sub(1, 10))
+  end)
+end)
+
+describe("when the lab closes", function()
+  it("program and temporary directory are gone", function()
+    local lab = race.lab { deadline_ms = 10000 }
+    local sut = start_shell(lab, [[printf %s "$2"]], { "$DIR" }, { config = "x" })
+    sut:wait_exit()
+    local dir = sut.output
+    assert.equal("x", read_all(dir .. "/config"))
+    local running = start_proxy(lab, lab:backend())
+    local pid = running.pid
+    assert.is_true(exists(("/proc/%d/stat"):format(pid)))
+    lab:close()
+    assert.is_false(exists(("/proc/%d/stat"):format(pid)))
+    assert.is_false(exists(dir .. "/config"))
+    assert.is_nil(os.rename(dir, dir))
+  end)
+
+  it("so they are after a failed assertion", function()
+    local pid
+    local good = pcall(function()
+      local lab <close> = race.lab { deadline_ms = 10000 }
+      pid = start_proxy(lab, lab:backend()).pid
+      error "failed"
+    end)
+    assert.is_false(good)
+    assert.is_false(exists(("/proc/%d/stat"):format(pid)))
+  end)
+
+  it("the children of the program are gone, too", function()
+    local dir <close> = temporary()
+    local alive = dir.name .. "/alive"
+    assert(os.execute("mkfifo " .. alive))
+    local lab = race.lab { deadline_ms = 10000 }
+    -- Whoever holds the pipe's other end is still alive; the child inherits it.
+    start_shell(lab, [[exec 9>"$2"; echo up >&9; (kill -STOP $$; read x <"$2") & wait]], { alive })
+    local pipe <close> = assert(io.open(alive))
+    assert.equal("up", pipe:read "l")
+    lab:close()
+    assert.is_nil(pipe:read "l")
+  end)
+end)
+
+describe("when closerace itself ends", function()
+  --- Run a script whose program tells its pid through a pipe that ends when the program does; end closerace by a
+  -- signal meanwhile.  Returns closerace's exit status, and whether the program's directory is still there.
+  local function ended_by(signal)
+    local dir <close> = temporary()
+    local script = dir.name .. "/script.lua"
+    local file <close> = assert(io.open(script, "w"))
+    file:write(([[
+      local race = require "closerace"
+      local lab <close> = race.lab()
+      local sut = lab:sut { to = lab:backend(), config = "x", argv = { "sh", "-c",
+        'exec 9>%s/alive; echo "$2" >&9; exec "$1" --listen fd@$3 --upstream "$4"', "sh",
+        "%s", "$DIR", "$LISTEN_FD", "$BACKEND" } }
+      sut:wait_exit()
+    ]]):format(dir.name, PROXY))
+    file:close()
+    local shell = assert(io.popen(([[
+      mkfifo %s/alive
+      %s/closerace run %s >/dev/null 2>&1 &
+      closerace=$!
+      exec 3<%s/alive
+      read -r place <&3
+      kill -%s $closerace
+      cat <&3                         # until nobody holds the other end
+      wait $closerace
+      echo $?
+      [ -d "$place" ] && echo left && rm -r "$place" || echo gone
+    ]]):format(dir.name, BUILD, script, dir.name, signal)))
+    local status, place = shell:read("n", "l"), shell:read "l"
+    shell:close()
+    return status, place
+  end
+
+  it("by SIGTERM, program and directory are gone", function()
+    local status, place = ended_by "TERM"
+    assert.equal(130, status)
+    assert.equal("gone", place)
+  end)
+
+  it("by SIGKILL, the program is gone", function()
+    assert.equal(128 + 9, (ended_by "KILL"))
+  end)
+end)
