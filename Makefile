@@ -160,7 +160,7 @@ unit-programs: $(UNIT) $(B)/lib/canary.so
 
 $(B)/lib/canary.so: tests/canary.c Makefile
 	@mkdir -p $(@D)
-	$(Q)$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -fPIC -shared -g -o $@ $<
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE $(WARN) $(sanitize) -fPIC -shared -g -o $@ $<
 
 # Who may include what, from the dependency files that the compiler wrote.
 layers: $(patsubst %.c,$(O)/%.o,$(foreach c,proxy backend harness lua,$(wildcard $(c)/*.c)))
