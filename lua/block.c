@@ -20,6 +20,14 @@ struct task {
 	int n_args; /* for the first resume */
 };
 
+static lua_State *volatile running_thread;
+
+lua_State *
+block_running_thread(void)
+{
+	return running_thread;
+}
+
 /* ------------------------------------------------------------- reporting -- */
 
 /* Where a thread waits: the innermost Lua function's line. */
@@ -100,6 +108,7 @@ is_ready(const struct task *t)
 static void
 resume(lua_State *L, struct lab_box *box, struct task *t)
 {
+	lua_State *outer = running_thread;
 	int n_results, status, n_args = t->n_args;
 
 	t->n_args = 0;
@@ -107,7 +116,9 @@ resume(lua_State *L, struct lab_box *box, struct task *t)
 	t->what = "coroutine.yield";
 	t->state = TASK_RUNNING;
 	box->running = t;
+	running_thread = t->co;
 	status = lua_resume(t->co, L, n_args, &n_results);
+	running_thread = outer;
 	box->running = NULL;
 	if (status == LUA_YIELD) {
 		lua_pop(t->co, n_results);

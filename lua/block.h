@@ -32,6 +32,10 @@ int block_raise(
 int block_task(lua_State *L);
 void block_open(lua_State *L);
 
+/* The thread of the task that runs, NULL where none does.  May be called from
+ * a signal handler. */
+lua_State *block_running_thread(void);
+
 /* Drop the tasks of a lab that closes. */
 void block_drop_tasks(struct lab_box *);
 

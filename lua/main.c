@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "harness/lab.h"
+#include "lua/block.h"
 #include "lua/corelib.h"
 #include "lua/modules.h"
 
@@ -25,20 +26,26 @@ static void
 stop_script(lua_State *L, lua_Debug *ar)
 {
 	lua_sethook(L, NULL, 0, 0);
+	lua_sethook(interrupted_state, NULL, 0, 0);
 	luaL_error(L, "interrupted");
 }
 
 static void
 on_interrupt(int signo)
 {
+	const int everything =
+	    LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT;
+	lua_State *task = block_running_thread();
+
 	if (lab_is_interrupted()) {
 		signal(signo, SIG_DFL); /* a second one ends it at once */
 		raise(signo);
 		return;
 	}
 	lab_interrupt();
-	lua_sethook(interrupted_state, stop_script,
-	    LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+	lua_sethook(interrupted_state, stop_script, everything, 1);
+	if (task != NULL) /* a thread has hooks of its own */
+		lua_sethook(task, stop_script, everything, 1);
 }
 
 /* package.searchers: a built-in module by its name. */
