@@ -160,6 +160,20 @@ describe("a lab that is closed with", function()
     end)
   end
 
+  it("several backends, each with a vanished connection, leaves no descriptor", function()
+    local can, why = race.has "vanish"
+    if not can then return pending(why) end
+    local before = n_descriptors()
+    do
+      local lab <close> = race.lab()
+      for _ = 1, 3 do
+        local _, _, conn = used(lab)
+        conn:close "vanish"
+      end
+    end
+    assert.equal(before, n_descriptors())
+  end)
+
   it("a failed assertion leaves none either", function()
     local before = n_descriptors()
     assert.error(function()

@@ -84,6 +84,22 @@ describe("a connection", function()
     end
   end
 
+  it("that stalls reads no more, and does not close when its peer does", function()
+    local lab <close> = race.lab()
+    local backend = lab:backend()
+    local client = lab:client { to = backend }
+    client:request { path = "/warm" }
+    local conn = backend:conn(1)
+    conn:close "stall"
+    client:raw(POST)
+    lab:advance(0)
+    assert.equal(#POST, conn.unread)
+    client:half_close()
+    lab:advance(0)
+    assert.equal(#POST, conn.unread)
+    assert.False(conn.closed)
+  end)
+
   it("ends once", function()
     local lab <close> = race.lab()
     local backend = lab:backend()
