@@ -157,7 +157,7 @@ static long
 in_flight(const struct lab *lab)
 {
 	long total = 0;
-	int n;
+	int n = 0;
 
 	for (size_t i = 0; i < lab->n_fds; i++)
 		if (ioctl(lab->fds[i], SIOCOUTQNSD, &n) == 0)
