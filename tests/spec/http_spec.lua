@@ -48,7 +48,7 @@ local malformed = {
   { "two blanks behind the method", "GET  / HTTP/1.1\r\n" .. HOST .. "\r\n" },
   { "two blanks in front of the version", "GET /  HTTP/1.1\r\n" .. HOST .. "\r\n" },
   { "a blank in the target", "GET /a b HTTP/1.1\r\n" .. HOST .. "\r\n" },
-  { "a tab instead of a blank", "GET\t/\tHTTP/1.1\r\n" .. HOST .. "\r\n", { 400, 501 } },
+  { "a tab instead of a blank", "GET\t/\tHTTP/1.1\r\n" .. HOST .. "\r\n" },
   { "a blank in front of the method", " GET / HTTP/1.1\r\n" .. HOST .. "\r\n" },
   { "no target", "GET HTTP/1.1\r\n" .. HOST .. "\r\n" },
   { "an HTTP/0.9 request", "GET /\r\n\r\n" },
@@ -150,8 +150,10 @@ describe("a malformed request", function()
     end)
   end
 
-  it("is refused the same when it comes byte by byte", function()
+  it("is refused when it comes byte by byte, too", function()
     for _, case in ipairs(malformed) do
+      -- Its first bytes alone may look like a method that nobody knows.
+      local statuses = table.move(case[3] or { 400 }, 1, 3, 2, { 501 })
       if #case[2] < 1000 then
         local lab, backend, proxy = stage()
         local client = lab:client { to = proxy }
@@ -162,7 +164,7 @@ describe("a malformed request", function()
             lab:advance(0)
           end
         end
-        is_refused(exchange:wait(), case[3] or { 400 }, case[1])
+        is_refused(exchange:wait(), statuses, case[1])
         assert.equal(0, #backend:ledger(), case[1])
         lab:close()
       end
