@@ -231,11 +231,12 @@ describe("when the lab closes", function()
     assert(os.execute("mkfifo " .. alive))
     local lab = race.lab { deadline_ms = 10000 }
     -- Whoever holds the pipe's other end is still alive; the child inherits it.
-    start_shell(lab, [[exec 9>"$2"; echo up >&9; (kill -STOP $$; read x <"$2") & wait]], { alive })
-    local pipe <close> = assert(io.open(alive))
+    local pipe <close> = assert(io.popen(("timeout 10 cat %s; echo status $?"):format(alive)))
+    start_shell(lab, [[exec 9>"$2"; "$3" --listen fd@"$1" --upstream 127.0.0.1:1 & echo up >&9; wait]],
+      { alive, PROXY })
     assert.equal("up", pipe:read "l")
     lab:close()
-    assert.is_nil(pipe:read "l")
+    assert.equal("status 0", pipe:read "l")
   end)
 end)
 
@@ -262,7 +263,7 @@ describe("when closerace itself ends", function()
       exec 3<%s/alive
       read -r place <&3
       kill -%s $closerace
-      cat <&3                         # until nobody holds the other end
+      timeout 10 cat <&3              # until nobody holds the other end
       wait $closerace
       echo $?
       [ -d "$place" ] && echo left && rm -r "$place" || echo gone

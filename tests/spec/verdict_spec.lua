@@ -155,6 +155,13 @@ describe("the verdict", function()
     end
   end)
 
+  it("garbled: it ran, and a success came that is not its answer", function()
+    -- The backend marks the first response that it says; the one behind it bears no mark, as if from nowhere.
+    check(meet { direct = true, faults = { { on = "executed", id = "v", close = "fin",
+      say = "HTTP/1.1 103 Early Hints\r\n\r\n" .. ok "alien" } } }, { name = "garbled", executed = 1,
+      told = { status = 200, complete = true } })
+  end)
+
   it("goes to pipelined requests one by one", function()
     local lab <close> = race.lab()
     local backend = lab:backend { faults = { { on = "executed", id = "p2", close = "fin" } } }
