@@ -19,14 +19,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "harness/bytes.h"
 #include "harness/clock.h"
+#include "harness/compose.h"
 #include "harness/lab.h"
 #include "harness/trace.h"
-
-struct bytes {
-	char *p;
-	size_t size, room;
-};
 
 struct conn {
 	struct client *client;
@@ -66,34 +63,6 @@ struct client {
 	struct conn *conns;		   /* newest first */
 	struct exchange *exchanges, *last; /* in the order of sending */
 };
-
-/* ---------------------------------------------------------------- bytes -- */
-
-static bool
-append(struct bytes *b, const void *p, size_t n)
-{
-	if (b->size + n > b->room) {
-		size_t room = 2 * (b->size + n) + 512;
-		char *bigger = realloc(b->p, room);
-
-		if (bigger == NULL)
-			return false;
-		b->p = bigger;
-		b->room = room;
-	}
-	if (n > 0)
-		memcpy(b->p + b->size, p, n);
-	b->size += n;
-	return true;
-}
-
-static void
-drop(struct bytes *b, size_t n)
-{
-	if (n > 0)
-		memmove(b->p, b->p + n, b->size - n);
-	b->size -= n;
-}
 
 static void
 note(const struct client *c, const char *what, const void *bytes, size_t size)
@@ -186,7 +155,7 @@ deliver(struct conn *k)
 		if (e->told.invalid)
 			conn_ended(k, EBADMSG);
 	}
-	drop(&k->early, used);
+	bytes_drop(&k->early, used);
 }
 
 /* ------------------------------------------------------------ connections -- */
@@ -208,7 +177,7 @@ flush(struct conn *k)
 			return;
 		}
 		note(k->client, "sent", k->out.p, n);
-		drop(&k->out, n);
+		bytes_drop(&k->out, n);
 	}
 	if (!k->gone && k->connected && k->fin_wanted) {
 		k->fin_wanted = false;
@@ -234,7 +203,7 @@ take_input(struct conn *k)
 			return;
 		}
 		note(k->client, "received", buf, n);
-		append(&k->early, buf, n);
+		bytes_append(&k->early, buf, n);
 		deliver(k);
 	}
 }
@@ -320,8 +289,8 @@ client_free(void *arg)
 	while ((k = c->conns) != NULL) {
 		c->conns = k->next;
 		close_conn(k, true);
-		free(k->out.p);
-		free(k->early.p);
+		bytes_free(&k->out);
+		bytes_free(&k->early);
 		free(k);
 	}
 	while ((e = c->exchanges) != NULL) {
@@ -415,71 +384,6 @@ begin(struct client *c, const char *method, int timeout_ms)
 	return e;
 }
 
-static void
-put(struct bytes *b, const char *text)
-{
-	append(b, text, strlen(text));
-}
-
-static void
-put_header(struct bytes *b, const char *name, const char *value)
-{
-	put(b, name);
-	put(b, ": ");
-	put(b, value);
-	put(b, "\r\n");
-}
-
-static void
-put_chunk(struct bytes *b, const char *bytes, size_t size)
-{
-	char line[32];
-
-	snprintf(line, sizeof line, "%zx\r\n", size);
-	put(b, line);
-	append(b, bytes, size);
-	put(b, "\r\n");
-}
-
-static void
-put_framing(struct bytes *b, const struct client_request *r)
-{
-	char length[32];
-
-	if (r->open ? r->length < 0 : r->chunked) {
-		put_header(b, "Transfer-Encoding", "chunked");
-	} else if (r->open || r->body != NULL) {
-		snprintf(length, sizeof length, "%zu",
-		    r->open ? (size_t)r->length : r->body_size);
-		put_header(b, "Content-Length", length);
-	}
-}
-
-static void
-put_request(struct bytes *b, const struct client_request *r)
-{
-	put(b, r->method);
-	put(b, " ");
-	put(b, r->path);
-	put(b, " HTTP/1.1\r\n");
-	put_header(b, "Host", "closerace.test");
-	if (r->id != NULL)
-		put_header(b, LEDGER_ID_HEADER, r->id);
-	for (size_t i = 0; i < r->n_headers; i++)
-		put_header(b, r->headers[i].name, r->headers[i].value);
-	put_framing(b, r);
-	put(b, "\r\n");
-	if (r->open)
-		return;
-	if (r->chunked) {
-		if (r->body_size > 0)
-			put_chunk(b, r->body, r->body_size);
-		put(b, "0\r\n\r\n");
-	} else if (r->body != NULL) {
-		append(b, r->body, r->body_size);
-	}
-}
-
 struct exchange *
 client_start(struct client *c, const struct client_request *request)
 {
@@ -499,7 +403,7 @@ client_start(struct client *c, const struct client_request *request)
 	e->open = r.open;
 	e->chunked = r.open ? r.length < 0 : r.chunked;
 	at = e->conn->out.size;
-	put_request(&e->conn->out, &r);
+	compose_request(&e->conn->out, &r);
 	ledger_id_of(e->conn->out.p + at, e->conn->out.size - at, e->id);
 	flush(e->conn);
 	deliver(e->conn);
@@ -523,7 +427,7 @@ client_raw(struct client *c, const char *bytes, size_t size, int timeout_ms)
 	e->open = e->raw = true;
 	snprintf(e->path, sizeof e->path, "%s", path);
 	ledger_id_of(bytes, size, e->id);
-	append(&e->conn->out, bytes, size);
+	bytes_append(&e->conn->out, bytes, size);
 	flush(e->conn);
 	deliver(e->conn);
 	return e;
@@ -580,9 +484,9 @@ exchange_send(struct exchange *e, const char *bytes, size_t size)
 	if (k->half_closed)
 		return EPIPE;
 	if (e->chunked && size > 0)
-		put_chunk(&k->out, bytes, size);
+		compose_chunk(&k->out, bytes, size);
 	else if (!e->chunked)
-		append(&k->out, bytes, size);
+		bytes_append(&k->out, bytes, size);
 	flush(k);
 	return k->send_error;
 }
@@ -594,7 +498,7 @@ exchange_finish(struct exchange *e)
 
 	assert(e->open);
 	if (e->chunked && !k->gone) {
-		put(&k->out, "0\r\n\r\n");
+		compose_last_chunk(&k->out);
 		flush(k);
 	}
 	e->open = false;
