@@ -130,7 +130,7 @@ lab_verdict(struct lab *lab, const char *id, struct lab_verdict *v)
 	f.status = r->status;
 	f.mark = r->mark;
 	f.to_head = r->to_head;
-	f.body_size = r->body_size;
+	f.body_size = r->body.size;
 	f.body_hash = r->body_hash;
 	for (unsigned n = 1; (b = lab_actor(lab, LAB_BACKEND, n)) != NULL;
 	     n++) {

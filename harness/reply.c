@@ -29,8 +29,8 @@ enum phase {
 void
 reply_init(struct reply *r, bool to_head)
 {
-	free(r->head);
-	free(r->body);
+	bytes_free(&r->head);
+	bytes_free(&r->body);
 	memset(r, 0, sizeof *r);
 	r->to_head = to_head;
 	r->body_hash = LEDGER_HASH_INIT;
@@ -39,27 +39,8 @@ reply_init(struct reply *r, bool to_head)
 void
 reply_free(struct reply *r)
 {
-	free(r->head);
-	free(r->body);
-	r->head = r->body = NULL;
-}
-
-static bool
-append(char **to, size_t *size, size_t *room, const char *bytes, size_t n)
-{
-	if (*size + n + 1 > *room) {
-		size_t wanted = 2 * (*size + n + 1);
-		char *bigger = realloc(*to, wanted);
-
-		if (bigger == NULL)
-			return false;
-		*to = bigger;
-		*room = wanted;
-	}
-	memcpy(*to + *size, bytes, n);
-	*size += n;
-	(*to)[*size] = '\0';
-	return true;
+	bytes_free(&r->head);
+	bytes_free(&r->body);
 }
 
 const char *
@@ -93,7 +74,7 @@ static bool
 header_has(const struct reply *r, const char *name, const char *token)
 {
 	size_t size, n = strlen(token);
-	const char *v = reply_header(r->head, r->head_size, name, &size);
+	const char *v = reply_header(r->head.p, r->head.size, name, &size);
 
 	for (size_t i = 0; v != NULL && i + n <= size; i++)
 		if (strncasecmp(v + i, token, n) == 0)
@@ -134,7 +115,7 @@ choose_body(struct reply *r)
 		r->state = REPLY_COMPLETE;
 	} else if (header_has(r, "Transfer-Encoding", "chunked")) {
 		r->phase = CHUNK_SIZE;
-	} else if ((v = reply_header(r->head, r->head_size, "Content-Length",
+	} else if ((v = reply_header(r->head.p, r->head.size, "Content-Length",
 			&size)) != NULL) {
 		r->phase = BODY_LENGTH;
 		if (size == 0 || read_number(v, size, 10, &r->left) != size)
@@ -155,9 +136,9 @@ head_done(struct reply *r)
 	uint64_t status;
 	bool old;
 
-	if (r->head_size < 12 || strncmp(r->head, "HTTP/1.", 7) != 0 ||
-	    r->head[8] != ' ' ||
-	    read_number(r->head + 9, r->head_size - 9, 10, &status) != 3 ||
+	if (r->head.size < 12 || strncmp(r->head.p, "HTTP/1.", 7) != 0 ||
+	    r->head.p[8] != ' ' ||
+	    read_number(r->head.p + 9, r->head.size - 9, 10, &status) != 3 ||
 	    status < 100) {
 		r->state = REPLY_INVALID;
 		return;
@@ -166,13 +147,13 @@ head_done(struct reply *r)
 	if (r->status < 200) {
 		r->n_interim++;
 		r->status = 0;
-		r->head_size = 0;
+		r->head.size = 0;
 		return;
 	}
-	old = r->head[7] == '0';
+	old = r->head.p[7] == '0';
 	r->close = header_has(r, "Connection", "close") ||
 	    (old && !header_has(r, "Connection", "keep-alive"));
-	v = reply_header(r->head, r->head_size, LEDGER_MARK_HEADER, &size);
+	v = reply_header(r->head.p, r->head.size, LEDGER_MARK_HEADER, &size);
 	if (v != NULL)
 		r->mark = strtoul(v, NULL, 10);
 	choose_body(r);
@@ -199,10 +180,9 @@ feed_head(struct reply *r, const char *bytes, size_t size)
 {
 	const char *end = memchr(bytes, '\n', size);
 	size_t n = end != NULL ? (size_t)(end - bytes) + 1 : size;
-	size_t begin = r->head_size;
+	size_t begin = r->head.size;
 
-	if (r->head_size + n > HEAD_MAX ||
-	    !append(&r->head, &r->head_size, &r->head_room, bytes, n)) {
+	if (r->head.size + n > HEAD_MAX || !bytes_append(&r->head, bytes, n)) {
 		r->state = REPLY_INVALID;
 		return n;
 	}
@@ -210,12 +190,12 @@ feed_head(struct reply *r, const char *bytes, size_t size)
 		return n;
 	/* An empty line: this line is it, or it was begun by a CR. */
 	if (n == 1 && begin > 0 &&
-	    (r->head[begin - 1] == '\n' ||
-		(begin > 1 && r->head[begin - 1] == '\r' &&
-		    r->head[begin - 2] == '\n')))
+	    (r->head.p[begin - 1] == '\n' ||
+		(begin > 1 && r->head.p[begin - 1] == '\r' &&
+		    r->head.p[begin - 2] == '\n')))
 		head_done(r);
 	else if (n == 2 && bytes[0] == '\r' && begin > 0 &&
-	    r->head[begin - 1] == '\n')
+	    r->head.p[begin - 1] == '\n')
 		head_done(r);
 	return n;
 }
@@ -226,7 +206,7 @@ feed_body(struct reply *r, const char *bytes, size_t size)
 	if (r->phase != BODY_CLOSE && size > r->left)
 		size = r->left;
 	r->body_hash = ledger_hash(r->body_hash, bytes, size);
-	if (!append(&r->body, &r->body_size, &r->body_room, bytes, size)) {
+	if (!bytes_append(&r->body, bytes, size)) {
 		r->state = REPLY_INVALID;
 		return size;
 	}
@@ -305,5 +285,5 @@ reply_end(struct reply *r, bool orderly)
 bool
 reply_begun(const struct reply *r)
 {
-	return r->status != 0 || r->head_size > 0;
+	return r->status != 0 || r->head.size > 0;
 }

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "harness/bytes.h"
+
 enum reply_state {
 	REPLY_READING,	/* wants more bytes */
 	REPLY_COMPLETE, /* a final response, whole */
@@ -29,10 +31,8 @@ struct reply {
 
 	/* The final response as received: a head (with its empty line), then
 	 * the body with any chunked coding removed. */
-	char *head;
-	size_t head_size, head_room;
-	char *body;
-	size_t body_size, body_room;
+	struct bytes head;
+	struct bytes body;
 
 	/* Private. */
 	int phase;

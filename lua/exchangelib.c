@@ -96,10 +96,10 @@ push_reply(lua_State *L, const struct exchange *e)
 		lua_pushinteger(L, r->status);
 		lua_setfield(L, -2, "status");
 	}
-	lua_pushlstring(L, r->body != NULL ? r->body : "", r->body_size);
+	lua_pushlstring(L, r->body.p != NULL ? r->body.p : "", r->body.size);
 	lua_setfield(L, -2, "body");
-	if (r->head != NULL && r->head_size > 0) {
-		lua_pushlstring(L, r->head, r->head_size);
+	if (r->head.p != NULL && r->head.size > 0) {
+		lua_pushlstring(L, r->head.p, r->head.size);
 		lua_setfield(L, -2, "head");
 	}
 	if (r->mark != 0) {

@@ -367,8 +367,8 @@ is_as_told(const struct row *row, const struct reply *r)
 	return r->state == row->state && r->status == row->status &&
 	    r->n_interim == row->n_interim && r->close == row->close &&
 	    r->until_close == row->until_close && r->mark == row->mark &&
-	    r->body_size == size &&
-	    (size == 0 || memcmp(r->body, body, size) == 0) &&
+	    r->body.size == size &&
+	    (size == 0 || memcmp(r->body.p, body, size) == 0) &&
 	    r->body_hash == ledger_hash(LEDGER_HASH_INIT, body, size);
 }
 
@@ -426,16 +426,17 @@ test_use_again(void)
 	CHECK(r.state == REPLY_COMPLETE && r.status == 200,
 	    "of two responses the first is taken");
 	reply_init(&r, false);
-	CHECK(r.status == 0 && r.body_size == 0 && r.head_size == 0,
+	CHECK(r.status == 0 && r.body.size == 0 && r.head.size == 0,
 	    "nothing of a response is left for the next");
 	used += reply_feed(&r, first + used, sizeof first - 1 - used);
 	CHECK(used == sizeof first - 1 && r.status == 404 &&
-		memcmp(r.body, "no", 2) == 0,
+		memcmp(r.body.p, "no", 2) == 0,
 	    "the second is taken by the next");
 	CHECK(reply_feed(&r, "x", 1) == 0, "a complete one takes no more");
 	reply_free(&r);
 	reply_free(&r);
-	CHECK(r.head == NULL && r.body == NULL, "freeing twice is harmless");
+	CHECK(
+	    r.head.p == NULL && r.body.p == NULL, "freeing twice is harmless");
 }
 
 static void
