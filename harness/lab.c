@@ -8,20 +8,19 @@
  */
 #include "harness/lab.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <linux/sockios.h>
-#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "harness/clock.h"
+#include "harness/listener.h"
 #include "harness/trace.h"
 
 /* Bytes in flight are waited for that long in real time: delayed ACKs come
@@ -57,6 +56,8 @@ struct lab {
 	size_t n_fds, fds_room;
 	struct enrolled *actors;
 	size_t n_actors, actors_room;
+	int *listeners; /* lent to its actors */
+	size_t n_listeners, listeners_room;
 };
 
 static volatile sig_atomic_t interrupted;
@@ -283,6 +284,8 @@ lab_free(struct lab *lab)
 
 		e->close(e->actor);
 	}
+	for (size_t i = 0; i < lab->n_listeners; i++)
+		listener_park(lab->listeners[i]);
 	free_event(lab->sentinel);
 	free_event(lab->bound);
 	free_event(lab->deadline);
@@ -297,6 +300,7 @@ lab_free(struct lab *lab)
 		event_base_free(lab->base);
 	free(lab->actors);
 	free(lab->fds);
+	free(lab->listeners);
 	free(lab);
 }
 
@@ -440,21 +444,16 @@ lab_actor(const struct lab *lab, enum lab_kind kind, unsigned n)
 }
 
 int
-lab_listen(struct sockaddr_in *address)
+lab_listen(struct lab *lab, struct sockaddr_in *address)
 {
-	socklen_t size = sizeof *address;
-	int saved,
-	    fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd;
 
-	*address = (struct sockaddr_in){ .sin_family = AF_INET };
-	address->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (fd >= 0 && bind(fd, (struct sockaddr *)address, size) == 0 &&
-	    listen(fd, 1024) == 0 &&
-	    getsockname(fd, (struct sockaddr *)address, &size) == 0)
-		return fd;
-	saved = errno;
-	if (fd >= 0)
-		close(fd);
-	errno = saved;
-	return -1;
+	if (!grow((void **)&lab->listeners, lab->n_listeners,
+		&lab->listeners_room, sizeof fd))
+		return -1;
+	fd = listener_take(address);
+	if (fd < 0)
+		return -1;
+	lab->listeners[lab->n_listeners++] = fd;
+	return fcntl(fd, F_DUPFD_CLOEXEC, 0);
 }

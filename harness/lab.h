@@ -95,9 +95,12 @@ unsigned lab_enrol(struct lab *, enum lab_kind, void *actor, lab_close_fn *);
 /* The n-th actor of a kind, from 1; NULL where there is none. */
 void *lab_actor(const struct lab *, enum lab_kind, unsigned n);
 
-/* A listening socket on 127.0.0.1 with a port of the kernel's choice.
- * Errors: -1 with errno. */
+/* A socket that listens on a port of 127.0.0.1.
+ *
+ * Owns:   the caller closes it; by the end of the lab it must be closed.
+ * Errors: -1 with errno.
+ */
 struct sockaddr_in;
-int lab_listen(struct sockaddr_in *address);
+int lab_listen(struct lab *, struct sockaddr_in *address);
 
 #endif

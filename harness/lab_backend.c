@@ -133,7 +133,7 @@ lab_backend_new(struct lab *lab, const struct backend_options *options,
 	if (b == NULL)
 		goto fail;
 	b->lab = lab;
-	fd = lab_listen(&b->address);
+	fd = lab_listen(lab, &b->address);
 	if (fd < 0)
 		goto fail;
 	b->backend = backend_new(

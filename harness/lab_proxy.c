@@ -208,7 +208,7 @@ lab_proxy_new(struct lab *lab, const struct proxy_options *options, char *error,
 	if (p == NULL)
 		goto fail;
 	p->lab = lab;
-	fd = lab_listen(&p->address);
+	fd = lab_listen(lab, &p->address);
 	if (fd < 0)
 		goto fail;
 	p->proxy = proxy_new(lab_base(lab), options, &clock, on_proxy, p);

@@ -2,6 +2,7 @@
 local lfs = require "lfs"
 local race = require "closerace"
 local victim = require "victim"
+local warm_up = require "warm"
 
 local words = race.words()
 local POST = victim.requests.POST
@@ -142,6 +143,7 @@ table.sort(names)
 
 describe("a lab that is closed with", function()
   setup(function()
+    warm_up()
     -- Warm: what a process opens once, it keeps.
     local lab <close> = race.lab()
     local _, _, conn = used(lab)

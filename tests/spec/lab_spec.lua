@@ -1,6 +1,7 @@
 --- The lab itself: its time, its tasks, its end.
 
 local race = require "closerace"
+local warm_up = require "warm"
 
 local HOUR_MS = 3600 * 1000
 
@@ -398,6 +399,8 @@ describe("the deadline", function()
 end)
 
 describe("closing a lab", function()
+  setup(function() warm_up() end)
+
   it("drops everything after a failed assertion, and leaves no descriptor", function()
     local function run()
       local lab <close> = race.lab()
