@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "harness/lab.h"
+#include "harness/listener.h"
 #include "harness/trace.h"
 
 #define LISTEN_FD 3
@@ -170,7 +171,8 @@ on_exit_event(evutil_socket_t fd, short what, void *arg)
 /* ---------------------------------------------------------------- child --- */
 
 static void
-become(const struct sut *s, int listen_fd, int output_fd, int report_fd)
+become(const struct sut *s, pid_t parent, int listen_fd, int output_fd,
+    int report_fd)
 {
 	sigset_t none;
 	int error;
@@ -181,6 +183,8 @@ become(const struct sut *s, int listen_fd, int output_fd, int report_fd)
 	signal(SIGPIPE, SIG_DFL);
 	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(127); /* it died before the line above */
 	/* The report goes where nothing else will be put. */
 	report_fd = fcntl(report_fd, F_DUPFD_CLOEXEC, LISTEN_FD + 1);
 	dup2(output_fd, STDOUT_FILENO);
@@ -204,13 +208,14 @@ become(const struct sut *s, int listen_fd, int output_fd, int report_fd)
 static int
 spawn(struct sut *s, int listen_fd, int output_fd)
 {
+	pid_t parent = getpid();
 	int report[2], error = 0;
 
 	if (pipe2(report, O_CLOEXEC) != 0)
 		return errno;
 	s->pid = fork();
 	if (s->pid == 0)
-		become(s, listen_fd, output_fd, report[1]);
+		become(s, parent, listen_fd, output_fd, report[1]);
 	close(report[1]);
 	if (s->pid < 0)
 		error = errno;
@@ -355,7 +360,7 @@ sut_new(struct lab *lab, const struct sut_options *o, char *error,
 	}
 	s->lab = lab;
 	s->pidfd = s->output_fd = -1;
-	fd = lab_listen(&s->address);
+	fd = listener_take(&s->address);
 	wrong = fd < 0 ? "cannot make a listening socket" : prepare(s, o);
 	if (wrong != NULL) {
 		snprintf(error, error_size, "%s", wrong);
