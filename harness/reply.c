@@ -70,15 +70,37 @@ reply_header(
 	return NULL;
 }
 
+/* Is the item that token, blanks around it apart? */
+static bool
+is_token(const char *item, size_t size, const char *token, size_t n)
+{
+	while (size > 0 && (*item == ' ' || *item == '\t')) {
+		item++;
+		size--;
+	}
+	while (size > 0 && (item[size - 1] == ' ' || item[size - 1] == '\t'))
+		size--;
+	return size == n && strncasecmp(item, token, n) == 0;
+}
+
+/* Is the token in the list that the header holds (RFC 9110 5.6.1)?  A header
+ * that comes twice continues its list. */
 static bool
 header_has(const struct reply *r, const char *name, const char *token)
 {
-	size_t size, n = strlen(token);
-	const char *v = reply_header(r->head.p, r->head.size, name, &size);
+	const char *head = r->head.p, *end = head + r->head.size, *v, *item;
+	size_t size, n = strlen(token), length;
 
-	for (size_t i = 0; v != NULL && i + n <= size; i++)
-		if (strncasecmp(v + i, token, n) == 0)
-			return true;
+	while ((v = reply_header(head, end - head, name, &size)) != NULL) {
+		for (item = v; item <= v + size; item += length + 1) {
+			const char *comma = memchr(item, ',', v + size - item);
+
+			length = (comma != NULL ? comma : v + size) - item;
+			if (is_token(item, length, token, n))
+				return true;
+		}
+		head = v + size;
+	}
 	return false;
 }
 
@@ -104,6 +126,24 @@ read_number(const char *text, size_t size, unsigned base, uint64_t *number)
 	return i;
 }
 
+/* Its length, where all that it says of it is one number, or the same one
+ * again.  Returns: false where it is not. */
+static bool
+read_length(struct reply *r, const char *v, size_t size)
+{
+	const char *end = r->head.p + r->head.size;
+	uint64_t again;
+
+	if (size == 0 || read_number(v, size, 10, &r->left) != size)
+		return false;
+	while ((v = reply_header(v + size, end - (v + size), "Content-Length",
+		    &size)) != NULL)
+		if (size == 0 || read_number(v, size, 10, &again) != size ||
+		    again != r->left)
+			return false;
+	return true;
+}
+
 /* RFC 9112 6.3: what ends the body of this final response. */
 static void
 choose_body(struct reply *r)
@@ -118,7 +158,7 @@ choose_body(struct reply *r)
 	} else if ((v = reply_header(r->head.p, r->head.size, "Content-Length",
 			&size)) != NULL) {
 		r->phase = BODY_LENGTH;
-		if (size == 0 || read_number(v, size, 10, &r->left) != size)
+		if (!read_length(r, v, size))
 			r->state = REPLY_INVALID;
 		else if (r->left == 0)
 			r->state = REPLY_COMPLETE;
