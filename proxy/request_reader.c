@@ -47,6 +47,15 @@ check_line(struct request_reader *r, const char **why)
 	    (struct span){ bytes, (size_t)(lf - bytes) - 1 }, why);
 }
 
+/* Could it be a method that is not known here, or is it none at all? */
+static bool
+begins_with_token(const struct request_reader *r)
+{
+	unsigned char c = (unsigned char)buffer_bytes(&r->in)[0];
+
+	return c > ' ' && c < 127 && strchr("\"(),/:;<=>?@[\\]{}", c) == NULL;
+}
+
 static enum request_progress
 bad(int *status, int with, const char **why, const char *text)
 {
@@ -70,8 +79,9 @@ request_reader_head(struct request_reader *r, int *status, const char **why)
 	if (*status != 0)
 		return REQUEST_BAD;
 	if (result == MESSAGE_BAD)
-		return bad(status, message_refusal(&r->message), why,
-		    message_error(&r->message));
+		return bad(status,
+		    begins_with_token(r) ? message_refusal(&r->message) : 400,
+		    why, message_error(&r->message));
 	if (result == MESSAGE_HEAD)
 		return REQUEST_HEAD;
 	if (r->n_head < r->head_bytes)

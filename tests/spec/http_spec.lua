@@ -153,7 +153,7 @@ describe("a malformed request", function()
   it("is refused when it comes byte by byte, too", function()
     for _, case in ipairs(malformed) do
       -- Its first bytes alone may look like a method that nobody knows.
-      local statuses = table.move(case[3] or { 400 }, 1, 3, 2, { 501 })
+      local statuses = case[2]:find "^%a" and table.move(case[3] or { 400 }, 1, 3, 2, { 501 }) or { 400 }
       if #case[2] < 1000 then
         local lab, backend, proxy = stage()
         local client = lab:client { to = proxy }
