@@ -10,6 +10,16 @@
 
 #define MAX_NAMES 32
 
+/* Raise where the kernel will refuse an ending. */
+static void
+check_possible(
+    lua_State *L, const char *call, const char *name, enum ending ending)
+{
+	if (ending == ENDING_VANISH && backend_cannot_vanish() != NULL)
+		luaL_error(L, "%s: %s: 'vanish' is not possible here: %s", call,
+		    name, backend_cannot_vanish());
+}
+
 /* A fault, from the table at index. */
 static void
 read_fault(lua_State *L, int index, const char *call, struct fault *f)
@@ -35,9 +45,7 @@ read_fault(lua_State *L, int index, const char *call, struct fault *f)
 	}
 	if (fault_check(f, error, sizeof error) != 0)
 		luaL_error(L, "%s: %s", call, error);
-	if (f->close == ENDING_VANISH && backend_cannot_vanish() != NULL)
-		luaL_error(L, "%s: close: 'vanish' is not possible here: %s",
-		    call, backend_cannot_vanish());
+	check_possible(L, call, "close", f->close);
 }
 
 static void
@@ -97,6 +105,8 @@ read_options(lua_State *L, int index, struct backend_options *o)
 		}
 		lua_pop(L, 1);
 	}
+	check_possible(
+	    L, "lab:backend", "keep_alive_close", o->keep_alive_close);
 }
 
 int
