@@ -82,9 +82,19 @@ cflags    = -std=c11 -D_GNU_SOURCE -DCLOSERACE_VERSION='"$(VERSION)"' -I. -fPIC 
 srcs      = $(filter-out %/main.c,$(wildcard $(1)/*.c))
 objs      = $(patsubst %.c,$(O)/%.o,$(srcs))
 
+# A build that lacks something says what, instead of leaving it to the compiler.
+have    = $(shell command -v $(1) 2>/dev/null)
+missing = $(strip $(if $(call have,$(PKG_CONFIG)),$(foreach p,$(sort $(backend_PKGS) $(lua_PKGS)),\
+            $(if $(shell $(PKG_CONFIG) --exists $(p) && echo y),,$(p))),$(PKG_CONFIG)) \
+            $(if $(call have,$(CC)),,$(CC)) $(if $(call have,$(LUA)),,$(LUA)) \
+            $(if $(wildcard $(LLHTTP)/llhttp.c),,$(LLHTTP)/llhttp.c))
+$(O)/.ready:
+	$(if $(missing),$(error missing: $(missing); `make run` installs what the build needs))
+	@mkdir -p $(@D) && touch $@
+
 define component
 $(1)_CFLAGS = $$(eval $(1)_CFLAGS := $$$$(call cflags,$(1)))$$($(1)_CFLAGS)
-$(O)/$(1)/%.o: $(1)/%.c Makefile
+$(O)/$(1)/%.o: $(1)/%.c Makefile | $(O)/.ready
 	@echo "  CC    $$@"
 	@mkdir -p $$(@D)
 	$(Q)$$(CC) $$(CPPFLAGS) $$($(1)_CFLAGS) -MD -MP -c -o $$@ $$<
@@ -94,7 +104,7 @@ $(O)/$(1).a: $(call objs,$(1))
 endef
 $(foreach c,proxy backend harness lua,$(eval $(call component,$(c))))
 
-$(O)/llhttp/%.o: $(LLHTTP)/%.c Makefile
+$(O)/llhttp/%.o: $(LLHTTP)/%.c Makefile | $(O)/.ready
 	@echo "  CC    $@"
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LLHTTP_INC) -fPIC -fvisibility=hidden $(sanitize) $(CFLAGS) -c -o $@ $<
@@ -180,7 +190,8 @@ test-bare: setup-bare
 compile_commands.json: Makefile $(wildcard */*.[ch])
 	$(Q){ sep='['; $(foreach c,proxy backend harness lua,for f in $(wildcard $(c)/*.c); do \
 	  printf '%s\n{ "directory": "%s", "file": "%s", "arguments": [' "$$sep" '$(CURDIR)' $$f; \
-	  printf '"%s", ' $(CC) $(call cflags,$(c)); printf '"-c", "%s"] }' $$f; sep=,; done;) \
+	  printf '%s\n' $(CC) $(call cflags,$(c)) | sed 's/"/\\"/g; s/.*/"&", /' | tr -d '\n'; \
+	  printf '"-c", "%s"] }' $$f; sep=,; done;) \
 	  printf '\n]\n'; } >$@
 
 # ---------------------------------------------------------------- install ---
