@@ -27,8 +27,6 @@ struct lab_proxy {
 	size_t n_attempts, attempts_room;
 	struct held_end *ends;
 	size_t n_ends;
-	unsigned *ports; /* of the upstream with serial i + 1 */
-	size_t n_ports;
 
 	unsigned long id_of; /* the exchange whose id stands in id */
 	char id[LEDGER_ID_MAX];
@@ -45,28 +43,6 @@ local_port(int fd)
 	if (getsockname(fd, (struct sockaddr *)&sin, &size) != 0)
 		return 0;
 	return ntohs(sin.sin_port);
-}
-
-static void
-remember_port(struct lab_proxy *p, const struct proxy_event *e)
-{
-	unsigned *ports;
-
-	if (strncmp(e->checkpoint, "upstream.", 9) != 0)
-		return;
-	ports = realloc(p->ports, e->serial * sizeof *ports);
-	if (ports == NULL)
-		return;
-	for (; p->n_ports < e->serial; p->n_ports++)
-		ports[p->n_ports] = 0;
-	p->ports = ports;
-	ports[e->serial - 1] = local_port(e->fd);
-}
-
-static unsigned
-port_of(const struct lab_proxy *p, unsigned long serial)
-{
-	return serial > 0 && serial <= p->n_ports ? p->ports[serial - 1] : 0;
 }
 
 /* The id of an event's request; an exchange's head is parsed once. */
@@ -103,7 +79,6 @@ remember_attempt(struct lab_proxy *p, const struct proxy_event *e)
 	*a = (struct lab_attempt){ .exchange = e->exchange,
 		.number = e->attempt,
 		.upstream = e->upstream,
-		.port = port_of(p, e->upstream),
 		.facts = *e->facts,
 		.failed = e->decision != NULL,
 		.why = "" };
@@ -151,7 +126,6 @@ on_proxy(void *arg, const struct proxy_event *e)
 	switch (e->what) {
 	case PROXY_OPENED:
 		lab_add_fd(p->lab, e->fd);
-		remember_port(p, e);
 		note(p, e, "opened", 0, "");
 		break;
 	case PROXY_ENTERED:
@@ -192,7 +166,6 @@ lab_proxy_free(void *arg)
 	gate_free(&p->gate);
 	free(p->attempts);
 	free(p->ends);
-	free(p->ports);
 	free(p);
 }
 

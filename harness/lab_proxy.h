@@ -21,7 +21,6 @@ struct lab_attempt {
 	unsigned long exchange;
 	unsigned number;	/* of its exchange, from 1 */
 	unsigned long upstream; /* serial of its connection; 0: none */
-	unsigned port;		/* local TCP port of that connection */
 	struct attempt facts;
 	bool failed;
 	enum retry_action action; /* failed: what was decided … */
