@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "harness/lab.h"
-#include "lua/lablib.h"
+#include "lua/tracelib.h"
 
 enum task_state { TASK_WAITING, TASK_RUNNING, TASK_DONE, TASK_FAILED };
 
@@ -87,7 +87,7 @@ block_raise(lua_State *L, struct lab_box *box, enum lab_outcome outcome,
 	}
 	if (outcome != LAB_INTERRUPTED) {
 		lua_pushliteral(L, "\n");
-		lablib_push_tail(L, box);
+		tracelib_push_tail(L, box);
 		lua_concat(L, 3);
 	}
 	lua_concat(L, 2);

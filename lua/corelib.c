@@ -11,6 +11,7 @@
 #include "lua/actors.h"
 #include "lua/block.h"
 #include "lua/lablib.h"
+#include "lua/tracelib.h"
 #include "lua/verdicts.h"
 
 #include "backend/backend.h"
@@ -152,9 +153,10 @@ luaopen_closerace_core(lua_State *L)
 		{ "find_program", core_find_program },
 		{ "cannot_vanish", core_cannot_vanish },
 		{ "words", core_words }, { "verdicts", verdicts_take },
-		{ "last_tail", lablib_last_tail }, { NULL, NULL } };
+		{ "last_tail", tracelib_last_tail }, { NULL, NULL } };
 
 	lablib_open(L);
+	tracelib_open(L);
 	block_open(L);
 	backendlib_open(L);
 	connlib_open(L);
