@@ -14,7 +14,7 @@ struct proxy {
 	void *watch_arg;
 
 	struct event *listener; /* NULL: accepts nobody */
-	bool listener_paused;	/* no descriptor was left to accept with */
+	bool starved;		/* no descriptor was left to accept with */
 	bool draining;
 	struct actor_list sessions, upstreams;
 	size_t n_sessions;

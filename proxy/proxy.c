@@ -30,22 +30,11 @@ proxy_new(struct event_base *base, const struct proxy_options *options,
 	return p;
 }
 
-/* Without a descriptor to accept with, a level-triggered listener would spin;
- * it listens again when one was given back. */
-static void
-accept_failed(struct proxy *p, int error)
-{
-	bool has_some =
-	    !TAILQ_EMPTY(&p->sessions) || !TAILQ_EMPTY(&p->upstreams);
+enum { ACCEPTS_MAX = 256 }; /* in one turn */
 
-	if (has_some &&
-	    (error == EMFILE || error == ENFILE || error == ENOBUFS ||
-		error == ENOMEM))
-		p->listener_paused = event_del(p->listener) == 0;
-}
-
-enum { ACCEPTS_MAX = 256 }; /* in one turn; the event comes again */
-
+/* The listener is edge-triggered: without a descriptor to accept with, a
+ * level-triggered one would spin.  It accepts again when one of ours is given
+ * back, or when the next client comes. */
 static void
 on_client(evutil_socket_t listener, short what, void *arg)
 {
@@ -57,22 +46,23 @@ on_client(evutil_socket_t listener, short what, void *arg)
 		    accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
 			continue;
-		if (fd < 0) {
-			accept_failed(p, errno);
-			break;
-		}
+		p->starved = fd < 0 && errno != EAGAIN;
+		if (fd < 0)
+			return;
 		io_no_delay(fd);
 		if (!session_open(p, fd))
 			io_reset(fd);
 	}
+	event_active(p->listener, EV_READ, 0);
 }
 
 void
 proxy_regained_descriptor(struct proxy *p)
 {
-	if (p->listener != NULL && p->listener_paused &&
-	    event_add(p->listener, NULL) == 0)
-		p->listener_paused = false;
+	if (p->listener == NULL || !p->starved)
+		return;
+	p->starved = false;
+	event_active(p->listener, EV_READ, 0);
 }
 
 int
@@ -89,8 +79,8 @@ proxy_listen(struct proxy *p, int fd)
 		errno = EALREADY;
 	else if (evutil_make_socket_nonblocking(fd) == 0) {
 		errno = ENOMEM;
-		p->listener =
-		    event_new(p->base, fd, EV_READ | EV_PERSIST, on_client, p);
+		p->listener = event_new(
+		    p->base, fd, EV_READ | EV_PERSIST | EV_ET, on_client, p);
 		if (p->listener != NULL && event_add(p->listener, NULL) == 0)
 			return 0;
 		if (p->listener != NULL)

@@ -1,4 +1,6 @@
 /* Pool, policies, time, back-pressure, and the end of things. */
+#include <sys/resource.h>
+
 #include "check.h"
 #include "proxy_stage.h"
 
@@ -497,6 +499,55 @@ orphaned_hold(void)
 }
 
 static void
+note_time(evutil_socket_t fd, short what, void *arg)
+{
+	*(bool *)arg = true;
+}
+
+/* Let no descriptor be opened any more.  Returns: the limit before. */
+static struct rlimit
+starve(void)
+{
+	struct rlimit was, now;
+	int next = dup(0);
+
+	getrlimit(RLIMIT_NOFILE, &was);
+	close(next);
+	now = was;
+	now.rlim_cur = (rlim_t)next;
+	setrlimit(RLIMIT_NOFILE, &now);
+	return was;
+}
+
+/* Not one descriptor is left, and none of them is the proxy's to give back. */
+static void
+no_descriptor(void)
+{
+	struct timeval soon = { 0, 20000 };
+	struct stage *s = &stage;
+	struct rlimit limit;
+	bool over = false;
+	int client[2];
+
+	stage_open(s, NULL);
+	client[0] = stage_client(s);
+	limit = starve();
+	stage_settle(s);
+	CHECK(proxy_n_sessions(s->proxy) == 0, "nobody can be accepted");
+	event_base_once(s->base, -1, EV_TIMEOUT, note_time, &over, &soon);
+	event_base_loop(s->base, EVLOOP_ONCE);
+	CHECK(over, "the proxy waits, it does not spin");
+	setrlimit(RLIMIT_NOFILE, &limit);
+	client[1] = stage_client(s);
+	stage_settle(s);
+	CHECK(proxy_n_sessions(s->proxy) == 2,
+	    "who has waited is accepted with the next client");
+	close(client[0]);
+	close(client[1]);
+	stage_close(s);
+}
+
+static void
 order_of_checkpoints(void)
 {
 	struct stage *s = &stage;
@@ -540,6 +591,7 @@ main(void)
 	orphaned_hold();
 	turns();
 	held_relay();
+	no_descriptor();
 	order_of_checkpoints();
 	return CHECK_DONE();
 }
