@@ -12,6 +12,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -150,6 +151,17 @@ run_until_empty(struct lab *lab)
 		event_base_loop(lab->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
 }
 
+/* After a reset nothing leaves any more; the kernel counts on what did not. */
+static bool
+is_reset(int fd)
+{
+	struct tcp_info info = { 0 };
+	socklen_t size = sizeof info;
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+	    info.tcpi_state == TCP_CLOSE;
+}
+
 /* Bytes that the kernel has accepted and not yet delivered.  Where a receiver
  * leaves bytes unread (somebody holds it), what is behind them cannot arrive,
  * and is no flight.  FACTS: after some 15 segments, or 64 kB in one go, a
@@ -161,7 +173,8 @@ in_flight(const struct lab *lab)
 	int n = 0;
 
 	for (size_t i = 0; i < lab->n_fds; i++)
-		if (ioctl(lab->fds[i], SIOCOUTQNSD, &n) == 0)
+		if (ioctl(lab->fds[i], SIOCOUTQNSD, &n) == 0 && n > 0 &&
+		    !is_reset(lab->fds[i]))
 			total += n;
 	for (size_t i = 0; i < lab->n_fds && total > 0; i++)
 		if (ioctl(lab->fds[i], FIONREAD, &n) == 0 && n > 0)

@@ -119,6 +119,16 @@ describe("the lab's time", function()
     assert.is_true(race.now_ms() - start < 1000)
   end)
 
+  it("does not wait for bytes that a reset has left unsent", function()
+    local lab <close> = race.lab()
+    local client = lab:client { to = lab:proxy { to = lab:backend(), linger_ms = 0 }, half_open = true }
+    local refused = client:raw("\0" .. ("x"):rep(400000))
+    assert.equal(400, refused:wait().status)
+    local start = race.now_ms()
+    for _ = 1, 20 do lab:advance(1) end
+    assert.is_true(race.now_ms() - start < 1000)
+  end)
+
   it("is real where the lab says so", function()
     local lab <close> = race.lab { real_time = true }
     local client = lab:client { to = lab:backend() }
