@@ -374,11 +374,3 @@ backend_cannot_vanish(void)
 {
 	return ending_cannot_vanish();
 }
-
-void
-backend_each_fd(const struct backend *b, backend_fd_fn *call, void *arg)
-{
-	for (unsigned i = 0; i < b->n; i++)
-		if (b->valves[i] != NULL)
-			call(arg, i + 1, b->home.conns[i].fd);
-}

@@ -133,8 +133,4 @@ int backend_end(struct backend *, unsigned conn, enum ending, const void *say,
  * static sentence with the reason why not; NULL where it can. */
 const char *backend_cannot_vanish(void);
 
-/* Visit every open TCP socket of the backend, for a barrier. */
-typedef void backend_fd_fn(void *arg, unsigned conn, int fd);
-void backend_each_fd(const struct backend *, backend_fd_fn *, void *arg);
-
 #endif

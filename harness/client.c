@@ -332,12 +332,6 @@ client_number(const struct client *c)
 	return c->number;
 }
 
-struct lab *
-client_lab(const struct client *c)
-{
-	return c->lab;
-}
-
 static void
 on_timeout(void *arg)
 {
@@ -538,12 +532,6 @@ const char *
 exchange_path(const struct exchange *e)
 {
 	return e->path;
-}
-
-struct client *
-exchange_client(const struct exchange *e)
-{
-	return e->client;
 }
 
 uint64_t

@@ -68,7 +68,6 @@ struct client *client_new(
 void client_stay_half_open(struct client *);
 
 unsigned client_number(const struct client *);
-struct lab *client_lab(const struct client *);
 
 /* Send a request behind whatever was sent before (pipelined where a response
  * is still to come).
@@ -112,7 +111,6 @@ const struct reply *exchange_reply(const struct exchange *);
 const char *exchange_id(const struct exchange *); /* "": none */
 const char *exchange_method(const struct exchange *);
 const char *exchange_path(const struct exchange *);
-struct client *exchange_client(const struct exchange *);
 
 /* Where in the timeline it began; see trace_seq(). */
 uint64_t exchange_start_seq(const struct exchange *);

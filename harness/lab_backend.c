@@ -162,12 +162,6 @@ lab_backend_number(const struct lab_backend *b)
 	return b->number;
 }
 
-struct lab *
-lab_backend_lab(const struct lab_backend *b)
-{
-	return b->lab;
-}
-
 const struct sockaddr_in *
 lab_backend_address(const struct lab_backend *b)
 {

@@ -17,7 +17,6 @@ struct lab_backend *lab_backend_new(struct lab *,
     const struct backend_options *, char *error, size_t error_size);
 
 unsigned lab_backend_number(const struct lab_backend *);
-struct lab *lab_backend_lab(const struct lab_backend *);
 const struct sockaddr_in *lab_backend_address(const struct lab_backend *);
 struct backend *lab_backend_backend(const struct lab_backend *);
 

@@ -203,12 +203,6 @@ lab_proxy_number(const struct lab_proxy *p)
 	return p->number;
 }
 
-struct lab *
-lab_proxy_lab(const struct lab_proxy *p)
-{
-	return p->lab;
-}
-
 const struct sockaddr_in *
 lab_proxy_address(const struct lab_proxy *p)
 {

@@ -33,7 +33,6 @@ struct lab_proxy *lab_proxy_new(
     struct lab *, const struct proxy_options *, char *error, size_t error_size);
 
 unsigned lab_proxy_number(const struct lab_proxy *);
-struct lab *lab_proxy_lab(const struct lab_proxy *);
 const struct sockaddr_in *lab_proxy_address(const struct lab_proxy *);
 struct gate *lab_proxy_gate(struct lab_proxy *);
 const struct proxy *lab_proxy_proxy(const struct lab_proxy *);

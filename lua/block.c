@@ -62,8 +62,9 @@ push_waiting(lua_State *L, struct lab_box *box, const char *what)
 	lua_concat(L, n);
 }
 
-int
-block_raise(lua_State *L, struct lab_box *box, enum lab_outcome outcome,
+/* Raise the error that belongs to an outcome other than LAB_MOVED. */
+static int
+raise_outcome(lua_State *L, struct lab_box *box, enum lab_outcome outcome,
     const char *what)
 {
 	luaL_where(L, 1);
@@ -163,7 +164,7 @@ run_until(lua_State *L, struct lab_box *box, block_ready_fn *ready, void *arg,
 		if (outcome == LAB_MOVED)
 			outcome = lab_pass_time(box->lab);
 		if (outcome != LAB_MOVED)
-			block_raise(L, box, outcome, what);
+			raise_outcome(L, box, outcome, what);
 	}
 }
 

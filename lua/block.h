@@ -24,10 +24,6 @@ typedef bool block_ready_fn(void *arg);
 int block(lua_State *L, struct lab_box *, block_ready_fn *, void *arg,
     const char *what, lua_KFunction k);
 
-/* Raise the error that belongs to an outcome other than LAB_MOVED. */
-int block_raise(
-    lua_State *L, struct lab_box *, enum lab_outcome, const char *what);
-
 /* lab:task(fn, ...), and the class of what it returns. */
 int block_task(lua_State *L);
 void block_open(lua_State *L);

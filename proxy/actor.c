@@ -249,12 +249,6 @@ actor_write(struct proxy_actor *a, const void *bytes, size_t size)
 	return r;
 }
 
-bool
-proxy_is_held(const struct proxy_actor *a)
-{
-	return a->held;
-}
-
 void
 proxy_release(struct proxy_actor *a)
 {

@@ -67,8 +67,8 @@ struct proxy_event {
 
 enum proxy_answer { PROXY_GO, PROXY_HOLD };
 
-/* Calls back: may call proxy_limit() and proxy_is_held(), nothing else of this
- * header.  The answer counts for ENTERED and LIMITED. */
+/* Calls back: may call proxy_limit(), nothing else of this header.
+ *  The answer counts for ENTERED and LIMITED. */
 typedef enum proxy_answer proxy_watch_fn(void *arg, const struct proxy_event *);
 
 /* Make a proxy that serves nobody yet.
@@ -103,8 +103,6 @@ void proxy_free(struct proxy *);
 /* Let a held actor go on.  It steps from the event loop, not inside this
  * call.  Needs: held. */
 void proxy_release(struct proxy_actor *);
-
-bool proxy_is_held(const struct proxy_actor *);
 
 /* Let an upstream send at most size more bytes; then it is LIMITED.
  * Needs: an upstream.  Without a limit (the default) nothing is counted. */
