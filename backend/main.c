@@ -23,8 +23,40 @@ struct program {
 	const char *listen, *control;
 };
 
+/* "title word word …", in lines of 80 columns. */
 static void
-help(void)
+print_words(const char *title, const char *(*word)(int))
+{
+	int column = printf("%s", title);
+
+	for (int i = 0; word(i) != NULL; i++) {
+		if (column + 1 + strlen(word(i)) > 80)
+			column = printf("\n ") - 1;
+		column += printf(" %s", word(i));
+	}
+	printf("\n");
+}
+
+static const char *
+key_word(int i)
+{
+	return fault_keys()[i];
+}
+
+static const char *
+point_word(int i)
+{
+	return i < N_POINTS ? fault_point_name((enum close_point)i) : NULL;
+}
+
+static const char *
+ending_word(int i)
+{
+	return i < N_ENDINGS ? fault_ending_name((enum ending)i) : NULL;
+}
+
+static void
+print_help(void)
 {
 	const char *name, *text;
 	char value[64], allowed[128];
@@ -34,30 +66,25 @@ help(void)
 	    "[--OPTION VALUE]…\n\n"
 	    "An HTTP/1.1 origin server that ends its connections where it is "
 	    "told to.\n\n"
-	    "  --listen ADDR:PORT   where to listen; port 0: any; fd@N: an "
-	    "inherited\n"
-	    "                       listening socket\n"
+	    "  --listen ADDR:PORT   where to accept; port 0 picks one\n"
+	    "  --listen fd@N        accept on the inherited descriptor N\n"
 	    "  --fault KEYS         as in conn=1,request=2,on=arrival,"
 	    "close=rst\n"
 	    "  --control ADDR:PORT  GET /ledger, GET, POST and DELETE "
 	    "/faults\n"
-	    "  --help, --version\n");
+	    "  --help, --version\n\n");
 	for (size_t i = 0;
 	     backend_options_describe(i, &name, &text, value, allowed) == 0;
 	     i++)
-		printf("  --%s VALUE\n       %s\n       allowed: %s%s%s\n",
-		    name, text, allowed, value[0] != '\0' ? "; default " : "",
-		    value);
-	printf("\nkeys of a fault:");
-	for (const char *const *key = fault_keys(); *key != NULL; key++)
-		printf(" %s", *key);
-	printf("\nclose points (on):");
-	for (int i = 0; i < N_POINTS; i++)
-		printf(" %s", fault_point_name((enum close_point)i));
-	printf("\nendings (close):");
-	for (int i = 0; i < N_ENDINGS; i++)
-		printf(" %s", fault_ending_name((enum ending)i));
-	printf("\n\nserves /bytes/N /chunked/N /echo /delay/MS /status/NNN and "
+		printf("  --%-18s %s\n"
+		       "  %-20s (%s%s%s)\n",
+		    name, text, "", allowed,
+		    value[0] != '\0' ? "; default " : "", value);
+	printf("\n");
+	print_words("keys of a fault:", key_word);
+	print_words("close points (on):", point_word);
+	print_words("endings (close):", ending_word);
+	printf("\nserves /bytes/N /chunked/N /echo /delay/MS /status/NNN and "
 	       "/id/ID/…; a request's\nid is its X-Closerace-Id, or else ID\n\n"
 	       "On stdout, a line an event, fields are KEY=VALUE and only ever "
 	       "added:\n"
@@ -66,10 +93,11 @@ help(void)
 	       "  ended conn=N request=N id=ID on=POINT close=ENDING\n"
 	       "and on SIGINT or SIGTERM the ledger, a line an attempt:\n"
 	       "  attempt conn=N request=N id=ID method=METHOD path=PATH "
-	       "unread=BYTES read=BYTES\n"
-	       "    whole=0|1 executed=0|1 answered=BYTES answered_whole=0|1 "
-	       "after_end=0|1\n"
-	       "    unseen=0|1 on=POINT|none close=ENDING|none\n\n"
+	       "unread=BYTES\n"
+	       "    read=BYTES whole=0|1 executed=N answered=BYTES "
+	       "answered_whole=0|1\n"
+	       "    after_end=0|1 unseen=0|1 on=POINT|none "
+	       "close=ENDING|none\n\n"
 	       "exit status: 0, or 2 for wrong usage\n");
 }
 
@@ -226,13 +254,11 @@ add_fault(struct program *p, const char *keys, char *error, size_t error_size)
 	return 0;
 }
 
-/* --name VALUE */
+/* An option by its name, written with _. */
 static int
 set(struct program *p, const char *name, const char *value, char *error,
     size_t error_size)
 {
-	char key[64];
-
 	if (strcmp(name, "listen") == 0) {
 		p->listen = value;
 		return 0;
@@ -243,33 +269,52 @@ set(struct program *p, const char *name, const char *value, char *error,
 	}
 	if (strcmp(name, "fault") == 0)
 		return add_fault(p, value, error, error_size);
-	snprintf(key, sizeof key, "%s", name);
-	for (char *c = key; *c != '\0'; c++)
-		if (*c == '-')
-			*c = '_';
-	return backend_options_set(&p->options, key, value, error, error_size);
+	return backend_options_set(&p->options, name, value, error, error_size);
 }
 
+static bool
+is_option(const char *word)
+{
+	const char *name, *text;
+	char value[64], allowed[128];
+
+	for (size_t i = 0;
+	     backend_options_describe(i, &name, &text, value, allowed) == 0;
+	     i++)
+		if (strcmp(name, word) == 0)
+			return true;
+	return strcmp(word, "listen") == 0 || strcmp(word, "control") == 0 ||
+	    strcmp(word, "fault") == 0;
+}
+
+/* --name VALUE, or --name=VALUE.  Returns: 0 or an exit status. */
 static int
 read_arguments(struct program *p, int argc, char **argv)
 {
-	char error[512];
+	char name[64], error[512];
 
 	backend_options_init(&p->options);
 	for (int i = 1; i < argc; i++) {
-		if (strncmp(argv[i], "--", 2) != 0) {
-			snprintf(error, sizeof error, "'%s' is not an option",
-			    argv[i]);
-			return usage(error);
-		}
-		if (i + 1 == argc) {
+		const char *word = argv[i], *value;
+		size_t size = strcspn(word, "=");
+
+		if (strncmp(word, "--", 2) != 0) {
 			snprintf(
-			    error, sizeof error, "%s needs a value", argv[i]);
+			    error, sizeof error, "'%s' is not an option", word);
 			return usage(error);
 		}
-		if (set(p, argv[i] + 2, argv[i + 1], error, sizeof error) != 0)
+		snprintf(name, sizeof name, "%.*s", (int)size - 2, word + 2);
+		for (char *c = name; *c != '\0'; c++)
+			if (*c == '-')
+				*c = '_';
+		value = word[size] == '=' ? word + size + 1 : argv[++i];
+		if (value == NULL && is_option(name)) {
+			snprintf(error, sizeof error, "%s needs a value", word);
 			return usage(error);
-		i++;
+		}
+		if (set(p, name, value != NULL ? value : "", error,
+			sizeof error) != 0)
+			return usage(error);
 	}
 	if (p->listen == NULL)
 		return usage("--listen is needed: ADDR:PORT, or fd@N");
@@ -355,13 +400,16 @@ main(int argc, char **argv)
 	struct program p = { 0 };
 	int status;
 
-	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-		help();
-		return 0;
-	}
-	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
-		printf("closerace-backend %s\n", CLOSERACE_VERSION);
-		return 0;
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--help") == 0) {
+			print_help();
+			return fflush(stdout) == 0 ? EXIT_SUCCESS
+						   : EXIT_FAILURE;
+		}
+		if (strcmp(argv[i], "--version") == 0) {
+			printf("closerace-backend %s\n", CLOSERACE_VERSION);
+			return EXIT_SUCCESS;
+		}
 	}
 	signal(SIGPIPE, SIG_IGN);
 	status = read_arguments(&p, argc, argv);

@@ -29,7 +29,7 @@ print_help(void)
 	char value[64], allowed[128];
 
 	printf("usage: " NAME " --listen ADDR:PORT --upstream ADDR:PORT"
-	       " [--OPTION VALUE ...]\n\n"
+	       " [--OPTION VALUE]…\n\n"
 	       "A reverse proxy for HTTP/1.1 with an upstream pool and"
 	       " retries.\n\n"
 	       "  --listen ADDR:PORT  where to accept clients; port 0 picks"
@@ -42,7 +42,8 @@ print_help(void)
 		       "  %-24s (%s%s%s)\n",
 		    name, help, "", allowed, *value ? "; default " : "", value);
 	printf("\nSIGTERM and SIGINT finish what is in progress; a second one"
-	       " ends at once.\n");
+	       " ends at once.\n\n"
+	       "exit status: 0, or 2 for wrong usage\n");
 }
 
 static int
@@ -139,26 +140,44 @@ on_signal(evutil_socket_t number, short what, void *arg)
 	event_active(p->gone, EV_TIMEOUT, 0);
 }
 
-/* Returns: 0 or an exit status; *listen is set. */
+static bool
+is_option(const char *word)
+{
+	const char *name, *help;
+	char value[64], allowed[128];
+
+	for (size_t i = 0;
+	     proxy_options_describe(i, &name, &help, value, allowed) == 0; i++)
+		if (strcmp(name, word) == 0)
+			return true;
+	return strcmp(word, "listen") == 0;
+}
+
+/* --name VALUE, or --name=VALUE.  Returns: 0 or an exit status; *listen is
+ * set. */
 static int
 read_arguments(
     int argc, char **argv, struct proxy_options *o, const char **listen)
 {
 	char name[64], error[512];
 
-	for (int i = 1; i < argc; i += 2) {
-		if (strncmp(argv[i], "--", 2) != 0)
-			return usage("not an option: ", argv[i]);
-		snprintf(name, sizeof name, "%s", argv[i] + 2);
+	for (int i = 1; i < argc; i++) {
+		const char *word = argv[i], *value;
+		size_t size = strcspn(word, "=");
+
+		if (strncmp(word, "--", 2) != 0)
+			return usage("not an option: ", word);
+		snprintf(name, sizeof name, "%.*s", (int)size - 2, word + 2);
 		for (char *c = name; *c != '\0'; c++)
 			if (*c == '-')
 				*c = '_';
-		if (i + 1 == argc)
-			return usage("a value is missing after ", argv[i]);
-		if (strcmp(name, "listen") == 0)
-			*listen = argv[i + 1];
-		else if (proxy_options_set(
-			     o, name, argv[i + 1], error, sizeof error) != 0)
+		value = word[size] == '=' ? word + size + 1 : argv[++i];
+		if (value == NULL && is_option(name))
+			return usage("a value is missing after ", word);
+		if (value != NULL && strcmp(name, "listen") == 0)
+			*listen = value;
+		else if (proxy_options_set(o, name, value != NULL ? value : "",
+			     error, sizeof error) != 0)
 			return usage(error, "");
 	}
 	if (*listen == NULL)
@@ -218,7 +237,8 @@ main(int argc, char **argv)
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--help") == 0) {
 			print_help();
-			return EXIT_SUCCESS;
+			return fflush(stdout) == 0 ? EXIT_SUCCESS
+						   : EXIT_FAILURE;
 		}
 		if (strcmp(argv[i], "--version") == 0) {
 			printf(NAME " %s\n", CLOSERACE_VERSION);

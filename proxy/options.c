@@ -224,12 +224,12 @@ proxy_options_set(struct proxy_options *o, const char *name, const char *value,
 			return 0;
 		describe_allowed(&rows[i], allowed, sizeof allowed);
 		snprintf(error, error_size,
-		    "option %s: \"%s\" is not one of: %s", name, value,
+		    "%s: '%s' is not allowed; allowed: %s", name, value,
 		    allowed);
 		return -1;
 	}
 	n = (size_t)snprintf(
-	    error, error_size, "no option \"%s\"; there are:", name);
+	    error, error_size, "'%s' is not an option; allowed:", name);
 	for (size_t i = 0; i < N_ROWS && n < error_size; i++)
 		n += (size_t)snprintf(error + n, error_size - n, "%s %s",
 		    i > 0 ? "," : "", rows[i].name);
