@@ -5,7 +5,9 @@
 #include <lauxlib.h>
 #include <limits.h>
 #include <lualib.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,6 +95,22 @@ traceback(lua_State *L)
 	return 1;
 }
 
+/* What was said must have arrived, or the status would vouch for it.  A reader
+ * that went away (`| head -1`) has seen what it wanted. */
+static int
+end_output(int status)
+{
+	struct pollfd out = { .fd = STDOUT_FILENO, .events = POLLOUT };
+	bool failed = fflush(stdout) != 0;
+
+	if (!failed && !ferror(stdout))
+		return status;
+	if (poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0)
+		return status;
+	fputs("closerace: the output cannot be written\n", stderr);
+	return EXIT_TROUBLE;
+}
+
 /* arg: the command line.  Returns: the exit status. */
 static int
 run_command(lua_State *L, int argc, char **argv)
@@ -112,7 +130,7 @@ run_command(lua_State *L, int argc, char **argv)
 	if (lua_pcall(L, 1, 1, 1) != LUA_OK)
 		goto fail;
 	status = (int)lua_tointeger(L, -1);
-	return fflush(stdout) == 0 ? status : EXIT_TROUBLE;
+	return end_output(status);
 fail:
 	fprintf(stderr, "closerace: %s\n", lua_tostring(L, -1));
 	return EXIT_TROUBLE;

@@ -5,14 +5,16 @@ local core = require "closerace.core"
 local USAGE = [[
 closerace makes HTTP keep-alive close races happen on demand.
 
-  closerace run [OPTION …] FILE…   run scripts and say what became of each request
-  closerace list                   close points, endings, orders, checkpoints, policies, verdicts
-  closerace proxy OPTION…          the reverse proxy alone (closerace proxy --help)
-  closerace backend OPTION…        the fault-injecting backend alone (closerace backend --help)
+  closerace run [OPTION]… FILE…   run scripts and say what became of each request
+  closerace list                  close points, endings, orders, checkpoints, policies, verdicts
+  closerace proxy OPTION…         the reverse proxy alone
+  closerace backend OPTION…       the backend alone, with its faults
   closerace --help | --version
 
-closerace run --help tells more.  Exit status: 0 all held; 1 a script failed or a verdict varied;
-2 wrong usage; 77 everything was skipped; 130 interrupted.
+closerace run, proxy and backend have a --help of their own.
+
+exit status: 0 all held; 1 a script failed or a verdict varied; 2 wrong usage;
+77 everything was skipped; 130 interrupted; 70 trouble of closerace's own
 ]]
 
 local commands = {}
@@ -21,11 +23,25 @@ function commands.run(args)
   return require "closerace.run"(args)
 end
 
-function commands.list()
-  local words = core.words()
-  local function show(title, list)
-    print(("%-12s %s"):format(title, table.concat(list, "  ")))
+--- A title and words, in lines of 80 columns.
+local function show(title, words)
+  local line = ("%-12s"):format(title)
+  for _, word in ipairs(words) do
+    if #line + 2 + #word > 80 then
+      print(line)
+      line = (" "):rep(12)
+    end
+    line = line .. "  " .. word
   end
+  print(line)
+end
+
+function commands.list(args)
+  if args[1] then
+    io.stderr:write(("closerace list: '%s': it takes no arguments\n"):format(args[1]))
+    return 2
+  end
+  local words = core.words()
   show("points", words.points)
   show("endings", words.endings)
   show("orders", words.orders)

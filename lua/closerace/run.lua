@@ -4,14 +4,20 @@ local core = require "closerace.core"
 local race = require "closerace"
 
 local USAGE = [[
-closerace run [OPTION …] FILE…
+usage: closerace run [OPTION]… FILE…
 
-Runs each script and prints a line: how it ended, its verdicts, what the client was told, the attempts that
-the backend met, and the time it took.  What the script prints follows, indented.
+Runs each script and prints a line: how it ended, its verdicts, what the client
+was told, the attempts that the backend met, and the time it took.  What the
+script prints follows, indented; where it fails, the last events follow.
 
   --repeat N   run each script N times and report every verdict that varied
   --quiet      failures and the summary only
   --help       this text
+
+On a terminal the words are coloured, unless NO_COLOR is set.
+
+exit status: 0 all held; 1 a script failed or a verdict varied; 2 wrong usage;
+77 everything was skipped; 130 interrupted
 ]]
 
 -- ------------------------------------------------------------------ command line --
@@ -31,11 +37,15 @@ local function parse(args)
       return nil, 0
     elseif word == "--quiet" or word == "-q" then
       options.quiet = true
-    elseif word == "--repeat" then
-      i = i + 1
-      options.times = math.tointeger(tonumber(args[i]))
+    elseif word == "--repeat" or word:find "^%-%-repeat=" then
+      local value = word:match "=(.*)"
+      if not value then
+        i = i + 1
+        value = args[i]
+      end
+      options.times = math.tointeger(tonumber(value))
       if not options.times or options.times < 1 then
-        return usage_error("--repeat: expected a whole number from 1, got " .. tostring(args[i] or "nothing"))
+        return usage_error("--repeat: expected a whole number from 1, got " .. (value or "nothing"))
       end
     elseif word:sub(1, 1) == "-" and word ~= "-" then
       return usage_error(("unknown option '%s'; allowed: --repeat N, --quiet, --help"):format(word))
@@ -117,8 +127,8 @@ end
 
 -- ---------------------------------------------------------------------- reporting --
 
-local is_terminal = core.is_terminal()
-local colours = is_terminal and not os.getenv "NO_COLOR"
+local is_terminal = core.is_terminal() and os.getenv "TERM" ~= "dumb"
+local colours = is_terminal and (os.getenv "NO_COLOR" or "") == ""
   and { ok = "\27[32m", FAIL = "\27[31m", skip = "\27[33m", VARIED = "\27[31m", off = "\27[0m" }
   or {}
 
