@@ -29,7 +29,9 @@ struct sut {
 	pid_t pid;
 	int pidfd, output_fd;
 	struct event *exit_event, *output_event;
+	bool listens;
 	bool exited;
+	bool is_known; /* … and somebody has asked how */
 	int status;
 	char dir[64];
 	char config[80];
@@ -45,6 +47,8 @@ struct word {
 	const char *name;
 	char value[96];
 };
+
+enum { USES_LISTEN_FD = 1 << 0, USES_LISTEN = 1 << 1 };
 
 static void
 fill_words(const struct sut *s, const struct sockaddr_in *backend,
@@ -71,9 +75,10 @@ fill_words(const struct sut *s, const struct sockaddr_in *backend,
 	snprintf(words[5].value, sizeof words[5].value, "%s", s->dir);
 }
 
-/* Returns: a new string, NULL when out of memory. */
+/* used: gets the bit of each word that text has.
+ * Returns: a new string, NULL when out of memory. */
 static char *
-substitute(const char *text, const struct word words[6], bool *has_fd)
+substitute(const char *text, const struct word words[6], unsigned *used)
 {
 	char *out = NULL;
 	size_t size = 0;
@@ -91,7 +96,7 @@ substitute(const char *text, const struct word words[6], bool *has_fd)
 			fputc(*text++, f);
 			continue;
 		}
-		*has_fd = *has_fd || i == 0;
+		*used |= 1U << i;
 		fputs(words[i].value, f);
 		text += strlen(words[i].name);
 	}
@@ -100,11 +105,11 @@ substitute(const char *text, const struct word words[6], bool *has_fd)
 
 static bool
 substitute_all(const char *const *from, char **to, const struct word words[6],
-    bool *has_fd)
+    unsigned *used)
 {
 	for (int i = 0; from != NULL && from[i] != NULL; i++)
 		if (i == ARGS_MAX ||
-		    (to[i] = substitute(from[i], words, has_fd)) == NULL)
+		    (to[i] = substitute(from[i], words, used)) == NULL)
 			return false;
 	return true;
 }
@@ -149,23 +154,28 @@ on_output(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
-on_exit_event(evutil_socket_t fd, short what, void *arg)
+notice_exit(struct sut *s)
 {
-	struct sut *s = arg;
-	char text[TRACE_TEXT];
+	char said[TRACE_TEXT], text[TRACE_TEXT];
 
-	if (waitpid(s->pid, &s->status, WNOHANG) != s->pid)
+	if (s->exited || waitpid(s->pid, &s->status, WNOHANG) != s->pid)
 		return;
 	s->exited = true;
 	event_del(s->exit_event);
 	take_output(s);
-	if (WIFSIGNALED(s->status))
-		snprintf(
-		    text, sizeof text, "by signal %d", WTERMSIG(s->status));
-	else
-		snprintf(
-		    text, sizeof text, "status %d", WEXITSTATUS(s->status));
+	trace_snippet(said, s->output, s->output_size);
+	snprintf(text, sizeof text, "%s %d%s%.32s",
+	    WIFSIGNALED(s->status) ? "by signal" : "status",
+	    WIFSIGNALED(s->status) ? WTERMSIG(s->status)
+				   : WEXITSTATUS(s->status),
+	    said[0] != '\0' ? ": " : "", said);
 	lab_note(s->lab, "sut", s->number, "exited", 0, text);
+}
+
+static void
+on_exit_event(evutil_socket_t fd, short what, void *arg)
+{
+	notice_exit(arg);
 }
 
 /* ---------------------------------------------------------------- child --- */
@@ -189,7 +199,9 @@ become(const struct sut *s, pid_t parent, int listen_fd, int output_fd,
 	report_fd = fcntl(report_fd, F_DUPFD_CLOEXEC, LISTEN_FD + 1);
 	dup2(output_fd, STDOUT_FILENO);
 	dup2(output_fd, STDERR_FILENO);
-	if (listen_fd == LISTEN_FD)
+	if (!s->listens)
+		close(LISTEN_FD);
+	else if (listen_fd == LISTEN_FD)
 		fcntl(LISTEN_FD, F_SETFD, 0);
 	else
 		dup2(listen_fd, LISTEN_FD);
@@ -289,26 +301,27 @@ static const char *
 prepare(struct sut *s, const struct sut_options *o)
 {
 	struct word words[6];
-	bool has_fd = false, good = true;
+	unsigned used = 0;
+	bool good = true;
 	char *config;
 
 	if (!make_dir(s))
 		return "cannot make a temporary directory";
 	fill_words(s, &o->backend, words);
-	if (!substitute_all(o->argv, s->argv, words, &has_fd) ||
-	    !substitute_all(o->env, s->env, words, &has_fd))
+	if (!substitute_all(o->argv, s->argv, words, &used) ||
+	    !substitute_all(o->env, s->env, words, &used))
 		return "out of memory, or more than 64 arguments";
 	if (o->config != NULL) {
-		config = substitute(o->config, words, &has_fd);
+		config = substitute(o->config, words, &used);
 		good = config != NULL && write_config(s, config);
 		free(config);
 	}
 	if (!good)
 		return "cannot write the config file";
-	if (!has_fd)
-		return "$LISTEN_FD stands nowhere in argv, config or env: the "
-		       "program must take its listening socket as a "
-		       "descriptor";
+	if ((used & USES_LISTEN) != 0 && (used & USES_LISTEN_FD) == 0)
+		return "$LISTEN without $LISTEN_FD: the program must take its "
+		       "listening socket as a descriptor";
+	s->listens = (used & USES_LISTEN_FD) != 0;
 	return NULL;
 }
 
@@ -395,16 +408,10 @@ sut_number(const struct sut *s)
 	return s->number;
 }
 
-struct lab *
-sut_lab(const struct sut *s)
-{
-	return s->lab;
-}
-
 const struct sockaddr_in *
 sut_address(const struct sut *s)
 {
-	return &s->address;
+	return s->listens ? &s->address : NULL;
 }
 
 int
@@ -419,6 +426,19 @@ sut_has_exited(const struct sut *s, int *status)
 	if (s->exited)
 		*status = s->status;
 	return s->exited;
+}
+
+void
+sut_acknowledge(struct sut *s)
+{
+	s->is_known = s->is_known || s->exited;
+}
+
+bool
+sut_has_failed(struct sut *s)
+{
+	notice_exit(s);
+	return s->exited && s->status != 0 && !s->is_known;
 }
 
 const char *

@@ -116,6 +116,20 @@ parse_address(const char *text, struct sockaddr_in *address)
 	    inet_pton(AF_INET, host, &address->sin_addr) == 1;
 }
 
+static const struct sockaddr_in *
+listening_sut(lua_State *L, int index, const char *option)
+{
+	const struct sockaddr_in *address =
+	    sut_address(handle_actor(L, index, SUT_CLASS));
+
+	if (address == NULL)
+		luaL_error(L,
+		    "%s: this sut does not listen: $LISTEN_FD stands nowhere "
+		    "in its argv, config or env",
+		    option);
+	return address;
+}
+
 void
 handle_address(
     lua_State *L, int index, const char *option, struct sockaddr_in *address)
@@ -127,7 +141,7 @@ handle_address(
 		*address =
 		    *lab_backend_address(handle_actor(L, index, BACKEND_CLASS));
 	else if (luaL_testudata(L, index, SUT_CLASS) != NULL)
-		*address = *sut_address(handle_actor(L, index, SUT_CLASS));
+		*address = *listening_sut(L, index, option);
 	else if (lua_type(L, index) != LUA_TSTRING ||
 	    !parse_address(lua_tostring(L, index), address))
 		luaL_error(L,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "harness/lab_backend.h"
+#include "harness/sut.h"
 #include "lua/actors.h"
 #include "lua/block.h"
 #include "lua/options.h"
@@ -66,6 +67,23 @@ push_unfired(lua_State *L, struct lab_box *box)
 	lua_pushnil(L);
 }
 
+/* The same about a program that ended by itself. */
+static void
+push_failed_sut(lua_State *L, struct lab_box *box)
+{
+	struct sut *s;
+
+	for (unsigned n = 1; (s = lab_actor(box->lab, LAB_SUT, n)) != NULL; n++)
+		if (sut_has_failed(s)) {
+			lua_pushfstring(L,
+			    "sut %d ended by itself (sut:wait_exit() where it "
+			    "should); it said:\n%s",
+			    (int)n, sut_output(s));
+			return;
+		}
+	lua_pushnil(L);
+}
+
 static void
 close_box(struct lab_box *box)
 {
@@ -91,7 +109,9 @@ lab_close(lua_State *L)
 	if (failed) {
 		tracelib_keep_tail(L, box);
 	}
-	push_unfired(L, box);
+	push_failed_sut(L, box); /* it may be why a fault did not fire */
+	if (lua_isnil(L, -1))
+		push_unfired(L, box);
 	close_box(box);
 	if (failed || lua_isnil(L, -1))
 		return 0;

@@ -74,16 +74,17 @@ sut_field(lua_State *L)
 	const char *key = luaL_checkstring(L, 2);
 	int status;
 
-	if (strcmp(key, "address") == 0)
+	if (strcmp(key, "address") == 0 && sut_address(s) != NULL)
 		lua_pushfstring(
 		    L, "127.0.0.1:%d", (int)ntohs(sut_address(s)->sin_port));
 	else if (strcmp(key, "pid") == 0)
 		lua_pushinteger(L, sut_pid(s));
 	else if (strcmp(key, "output") == 0)
 		lua_pushstring(L, sut_output(s));
-	else if (strcmp(key, "exited") == 0)
+	else if (strcmp(key, "exited") == 0) {
+		sut_acknowledge(s);
 		lua_pushboolean(L, sut_has_exited(s, &status));
-	else
+	} else
 		lua_pushnil(L);
 	return 1;
 }
@@ -99,9 +100,11 @@ has_exited(void *arg)
 static int
 exited(lua_State *L, int status, lua_KContext ctx)
 {
+	struct sut *s = handle_actor(L, 1, SUT_CLASS);
 	int code = 0;
 
-	sut_has_exited(handle_actor(L, 1, SUT_CLASS), &code);
+	sut_acknowledge(s);
+	sut_has_exited(s, &code);
 	if (WIFSIGNALED(code)) {
 		lua_pushliteral(L, "signal");
 		lua_pushinteger(L, WTERMSIG(code));

@@ -56,6 +56,23 @@ describe("closerace", function()
     end
   end)
 
+  it("list fits a terminal, and takes no arguments", function()
+    for line in shell.run(closerace .. " list").stdout:gmatch "[^\n]+" do assert.is_true(#line <= 80, line) end
+    local result = shell.run(closerace .. " list points")
+    assert.equal(2, result.status)
+    has(result.stderr, "'points'")
+  end)
+
+  it("does not vouch for output that was lost; a reader that went away wanted no more", function()
+    for _, command in ipairs { "list", "--help", "run --help", "run --quiet /dev/null" } do
+      local result = shell.run(("%s %s >/dev/full"):format(closerace, command))
+      assert.equal(70, result.status, command)
+      has(result.stderr, "cannot be written")
+    end
+    local result = shell.run(("{ %s list; echo status $? >&2; } | true"):format(closerace))
+    assert.equal("status 0\n", result.stderr)
+  end)
+
   it("proxy and backend are the programs beside it", function()
     for _, name in ipairs { "proxy", "backend" } do
       local result = shell.run(("%s %s --version"):format(closerace, name))
@@ -162,6 +179,11 @@ describe("closerace run", function()
     has(result.stdout, "1 passed, each 5 times")
     local _, n = result.stdout:gsub("ok +a", "")
     assert.equal(1, n)
+  end)
+
+  it("--repeat=N is the same", function()
+    has(run("--repeat=5", GOOD).stdout, "1 passed, each 5 times")
+    assert.equal(2, run("--repeat=", GOOD).status)
   end)
 
   it("--repeat reports a verdict that varied, with every outcome and its number", function()
@@ -293,6 +315,9 @@ describe("closerace-proxy and closerace-backend", function()
       [proxy .. " --listen 127.0.0.1:99999 --upstream 127.0.0.1:1"] = "--listen",
       [proxy .. " --listen 192.0.2.1:0 --upstream 127.0.0.1:1"] = "192.0.2.1",
       [proxy .. " stray"] = "stray",
+      [proxy .. " --retires"] = "'retires' is not an option",
+      [proxy .. " --retries"] = "a value is missing after --retries",
+      [proxy .. " --listen=127.0.0.1:0 --upstream=127.0.0.1:1 --retry=sometimes"] = "'sometimes'",
       [backend] = "--listen",
       [backend .. " --listen"] = "--listen",
       [backend .. " --listen nowhere"] = "nowhere",
@@ -300,6 +325,9 @@ describe("closerace-proxy and closerace-backend", function()
       [backend .. " --listen 127.0.0.1:0 --fault on=never,close=fin"] = "request_end",
       [backend .. " --listen 127.0.0.1:0 --keep-alife 1"] = "keep_alife",
       [backend .. " stray"] = "stray",
+      [backend .. " --keep-alife"] = "'keep_alife' is not an option",
+      [backend .. " --fault"] = "--fault needs a value",
+      [backend .. " --listen=127.0.0.1:0 --fault=on=never,close=fin"] = "request_end",
     } do
       local result = shell.run(command)
       assert.equal(2, result.status, command)

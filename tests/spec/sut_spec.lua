@@ -120,7 +120,7 @@ describe("the words of a program's command line", function()
       "a" .. backend.port .. "-b", "$UNKNOWN", "in " .. dir, "listen " .. sut.address .. " fd 3 $$" }, lines)
   end)
 
-  it("must have $LISTEN_FD among them, in one place or another", function()
+  it("must have $LISTEN_FD among them where they have $LISTEN", function()
     local lab <close> = race.lab { deadline_ms = 10000 }
     local backend = lab:backend()
     for _, options in ipairs {
@@ -131,6 +131,18 @@ describe("the words of a program's command line", function()
       assert.same({ "exit", 0 }, { lab:sut(options):wait_exit() })
     end
     assert.error_matches(function() lab:sut { to = backend, argv = { "true", "$LISTEN" } } end, "%$LISTEN_FD")
+  end)
+
+  it("without $LISTEN_FD get no listening socket: a client under test", function()
+    local lab <close> = race.lab { deadline_ms = 10000 }
+    local backend = lab:backend { faults = { { on = "executed", close = "rst" } } }
+    local sut = lab:sut { to = backend, argv = { "curl", "-s", "http://$BACKEND/id/c1/pay", "-d", "amount=10" } }
+    assert.is_nil(sut.address)
+    assert.error_matches(function() lab:client { to = sut } end, "does not listen")
+    assert.same({ "exit", 56 }, { sut:wait_exit() })       -- curl's word for a connection reset
+    assert.equal(1, backend:ledger("c1").executed)
+    local files = lab:sut { to = backend, argv = { "sh", "-c", "[ -e /proc/self/fd/3 ]" } }
+    assert.same({ "exit", 1 }, { files:wait_exit() })
   end)
 end)
 
@@ -165,6 +177,21 @@ describe("a program that fails", function()
     assert.truthy(tostring(sut):find("exited", 1, true))
     assert.verdict("refused", lab, "v")
     assert.is_true(race.now_ms() - start < 3000)
+  end)
+
+  it("fails the lab, in its own words, unless the script has asked how it ended", function()
+    local function end_with(status, asks)
+      local lab <close> = race.lab { deadline_ms = 10000 }
+      local sut = start_shell(lab, "echo cannot read the config >&2; exit " .. status)
+      repeat lab:advance(1) until tostring(sut):find "exited"
+      if status ~= 0 then
+        assert.truthy(tostring(lab:trace()):find("status 3: cannot read the config", 1, true))
+      end
+      if asks then assert.is_true(sut.exited) end
+    end
+    assert.error_matches(function() end_with(3) end, "sut 1 ended by itself.*cannot read the config")
+    end_with(3, true)
+    end_with(0)
   end)
 
   it("of our own by a wrong option, says what is allowed", function()
