@@ -111,29 +111,44 @@ end_output(int status)
 	return EXIT_TROUBLE;
 }
 
-/* arg: the command line.  Returns: the exit status. */
+/* argc, argv: the command line.  Returns: the exit status. */
+static int
+run_protected(lua_State *L)
+{
+	int argc = (int)lua_tointeger(L, 1);
+	char **argv = lua_touserdata(L, 2);
+
+	luaL_openlibs(L);
+	add_modules(L);
+	lua_getglobal(L, "require");
+	lua_pushliteral(L, "closerace.command");
+	lua_call(L, 1, 1);
+	lua_createtable(L, argc, 0);
+	for (int i = 1; i < argc; i++) {
+		lua_pushstring(L, argv[i]);
+		lua_rawseti(L, -2, i);
+	}
+	lua_call(L, 1, 1);
+	return 1;
+}
+
+/* Returns: the exit status.  Whatever may raise, stands in run_protected(),
+ * the want of memory included. */
 static int
 run_command(lua_State *L, int argc, char **argv)
 {
 	int status;
 
 	lua_pushcfunction(L, traceback);
-	lua_getglobal(L, "require");
-	lua_pushliteral(L, "closerace.command");
-	if (lua_pcall(L, 1, 1, 1) != LUA_OK)
-		goto fail;
-	lua_createtable(L, argc, 0);
-	for (int i = 1; i < argc; i++) {
-		lua_pushstring(L, argv[i]);
-		lua_rawseti(L, -2, i);
+	lua_pushcfunction(L, run_protected);
+	lua_pushinteger(L, argc);
+	lua_pushlightuserdata(L, argv);
+	if (lua_pcall(L, 2, 1, 1) != LUA_OK) {
+		fprintf(stderr, "closerace: %s\n", lua_tostring(L, -1));
+		return EXIT_TROUBLE;
 	}
-	if (lua_pcall(L, 1, 1, 1) != LUA_OK)
-		goto fail;
 	status = (int)lua_tointeger(L, -1);
 	return end_output(status);
-fail:
-	fprintf(stderr, "closerace: %s\n", lua_tostring(L, -1));
-	return EXIT_TROUBLE;
 }
 
 /* `closerace proxy` and `closerace backend` are programs of their own, beside
@@ -174,8 +189,6 @@ main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	sigaction(SIGINT, &interrupt, NULL);
 	sigaction(SIGTERM, &interrupt, NULL);
-	luaL_openlibs(L);
-	add_modules(L);
 	status = run_command(L, argc, argv);
 	lua_close(L);
 	return status;
