@@ -259,13 +259,15 @@ lab_new(int deadline_ms)
 
 	if (lab == NULL || config == NULL)
 		goto fail;
-	/* A lab is the same whatever EVENT_* variables somebody has set. */
+	/* A lab is the same whatever EVENT_* variables somebody has set, and
+	 * is none without epoll: others know no edges. */
 	event_config_set_flag(
 	    config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
+	event_config_require_features(config, EV_FEATURE_ET);
 	lab->base = event_base_new_with_config(config);
-	if (lab->base == NULL)
+	if (lab->base == NULL ||
+	    event_base_priority_init(lab->base, N_PRIORITIES) != 0)
 		goto fail;
-	event_base_priority_init(lab->base, N_PRIORITIES);
 	lab->clock = clock_new(lab->base);
 	lab->trace = trace_new();
 	if (lab->clock == NULL || lab->trace == NULL || !make_events(lab))
