@@ -323,6 +323,22 @@ read_arguments(struct program *p, int argc, char **argv)
 
 /* ------------------------------------------------------------------- run -- */
 
+/* Sockets here are edge-triggered.  Returns: NULL where that cannot be. */
+static struct event_base *
+new_base(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base = NULL;
+
+	if (config == NULL)
+		return NULL;
+	if (event_config_require_features(config, EV_FEATURE_ET) == 0 &&
+	    event_config_set_flag(config, EVENT_BASE_FLAG_IGNORE_ENV) == 0)
+		base = event_base_new_with_config(config);
+	event_config_free(config);
+	return base;
+}
+
 static int
 open_backend(struct program *p)
 {
@@ -414,8 +430,9 @@ main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	status = read_arguments(&p, argc, argv);
 	if (status == 0) {
-		p.base = event_base_new();
-		status = p.base != NULL ? run(&p) : usage("out of memory");
+		p.base = new_base();
+		status = p.base != NULL ? run(&p)
+					: usage("out of memory or descriptors");
 	}
 	if (p.base != NULL)
 		event_base_free(p.base);

@@ -187,13 +187,29 @@ read_arguments(
 	return 0;
 }
 
+/* Sockets here are edge-triggered.  Returns: NULL where that cannot be. */
+static struct event_base *
+new_base(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base = NULL;
+
+	if (config == NULL)
+		return NULL;
+	if (event_config_require_features(config, EV_FEATURE_ET) == 0 &&
+	    event_config_set_flag(config, EVENT_BASE_FLAG_IGNORE_ENV) == 0)
+		base = event_base_new_with_config(config);
+	event_config_free(config);
+	return base;
+}
+
 static int
 serve(struct program *p, const struct proxy_options *o, int fd)
 {
 	struct event *term, *intr;
 	int status = EXIT_FAILURE;
 
-	p->base = event_base_new();
+	p->base = new_base();
 	if (p->base == NULL) {
 		close(fd);
 		fprintf(stderr, NAME ": no event base\n");

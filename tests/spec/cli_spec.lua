@@ -12,6 +12,22 @@ print("told", client:request { path = "/item", id = "g1" })
 lab:verdict "g1"
 ]]
 
+--- A library for LD_PRELOAD: from the allocation number SCARCE on, every one fails.
+local SCARCE = [[
+#include <stdlib.h>
+void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t);
+static long n, last;
+static int fails(void)
+{
+	if (last == 0)
+		last = atol(getenv("SCARCE"));
+	return ++n >= last;
+}
+void *malloc(size_t size) { return fails() ? NULL : __libc_malloc(size); }
+void *calloc(size_t k, size_t size) { return fails() ? NULL : __libc_calloc(k, size); }
+void *realloc(void *p, size_t size) { return fails() ? NULL : __libc_realloc(p, size); }
+]]
+
 --- Run scripts, given as texts, in a folder of their own; they are a.lua, b.lua …
 local function run(options, ...)
   local folder, files = shell.folder(), {}
@@ -71,6 +87,20 @@ describe("closerace", function()
     end
     local result = shell.run(("{ %s list; echo status $? >&2; } | true"):format(closerace))
     assert.equal("status 0\n", result.stderr)
+  end)
+
+  it("says so where there is no memory, from whichever allocation on", function()
+    if shell.build:find "address" then return pending "the sanitizer has an allocator of its own" end
+    local folder = shell.folder()
+    local source = shell.write(folder .. "/scarce.c", SCARCE)
+    assert.equal(0, shell.run(("cc -shared -fPIC -o %s/scarce.so %s"):format(folder, source)).status)
+    local outcomes = {}
+    for n = 1, 3000, 60 do
+      local result = shell.run(("LD_PRELOAD=%s/scarce.so SCARCE=%d %s list"):format(folder, n, closerace))
+      assert.is_true(result.status == 0 or result.status == 70, result.stderr)
+      outcomes[result.status] = true
+    end
+    assert.same({ [0] = true, [70] = true }, outcomes)
   end)
 
   it("proxy and backend are the programs beside it", function()
@@ -378,6 +408,16 @@ describe("closerace-proxy and closerace-backend", function()
     local origin = serve(backend)
     ends_with_0(serve(proxy .. " --upstream " .. origin.address), "INT")
     ends_with_0(origin, "INT")
+  end)
+
+  it("know the edges of their sockets, whatever libevent's variables say", function()
+    local origin = serve("env EVENT_NOEPOLL=1 " .. backend)
+    local front = serve("env EVENT_NOEPOLL=1 " .. proxy .. " --upstream " .. origin.address)
+    for server, n in pairs { [front] = 1, [origin] = 2 } do      -- libmicrohttpd has one of its own
+      local held = shell.run(("ls -l /proc/%d/fd"):format(server.pid)).stdout
+      assert.equal(n, select(2, held:gsub("eventpoll", "")))
+      ends_with_0(server, "TERM")
+    end
   end)
 
   it("a fault given on the command line is met through the proxy", function()
