@@ -21,6 +21,7 @@ struct lab_backend {
 	struct lab *lab;
 	struct backend *backend;
 	unsigned number;
+	bool marks;
 	struct sockaddr_in address;
 	struct lab_conn *conns; /* connection i + 1 */
 	unsigned n_conns;
@@ -133,6 +134,7 @@ lab_backend_new(struct lab *lab, const struct backend_options *options,
 	if (b == NULL)
 		goto fail;
 	b->lab = lab;
+	b->marks = options->upstream.sin_port == 0;
 	fd = lab_listen(lab, &b->address);
 	if (fd < 0)
 		goto fail;
@@ -172,6 +174,12 @@ struct backend *
 lab_backend_backend(const struct lab_backend *b)
 {
 	return b->backend;
+}
+
+bool
+lab_backend_marks(const struct lab_backend *b)
+{
+	return b->marks;
 }
 
 static const struct lab_conn *

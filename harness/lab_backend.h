@@ -3,6 +3,7 @@
 #define HARNESS_LAB_BACKEND_H
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,9 @@ struct lab_backend *lab_backend_new(struct lab *,
 unsigned lab_backend_number(const struct lab_backend *);
 const struct sockaddr_in *lab_backend_address(const struct lab_backend *);
 struct backend *lab_backend_backend(const struct lab_backend *);
+
+/* It marks its responses: no server of the user's own is behind it. */
+bool lab_backend_marks(const struct lab_backend *);
 
 /* The n-th accepted connection's port at the peer; 0 where there is none. */
 unsigned lab_backend_port(const struct lab_backend *, unsigned conn);

@@ -45,7 +45,7 @@ decide(struct lab_verdict *v, enum order order)
 
 static void
 count_attempts(struct lab *lab, struct lab_backend *b, const char *id,
-    struct lab_verdict *v)
+    struct lab_verdict *v, struct verdict_facts *f)
 {
 	const struct ledger *books = backend_ledger(lab_backend_backend(b));
 	unsigned last_conn = 0;
@@ -59,6 +59,7 @@ count_attempts(struct lab *lab, struct lab_backend *b, const char *id,
 			continue;
 		v->attempts++;
 		v->executed += a->executed;
+		f->answered = f->answered || a->answered_whole;
 		v->connections += a->conn != last_conn;
 		last_conn = a->conn;
 		if (!a->ended)
@@ -134,7 +135,8 @@ lab_verdict(struct lab *lab, const char *id, struct lab_verdict *v)
 	f.body_hash = r->body_hash;
 	for (unsigned n = 1; (b = lab_actor(lab, LAB_BACKEND, n)) != NULL;
 	     n++) {
-		count_attempts(lab, b, id, v);
+		f.marks = f.marks && lab_backend_marks(b);
+		count_attempts(lab, b, id, v, &f);
 		look_at_ends(lab, b, id, v);
 		look_up_mark(b, id, r->mark, &f);
 	}

@@ -52,19 +52,24 @@ is_garbled(const struct verdict_facts *f)
 {
 	if (!f->complete)
 		return false;
+	if (f->mark_known)
+		return !f->mark_own || !is_unaltered(f);
+	if (!f->marks)
+		return false;
 	if (f->mark != 0)
-		return !f->mark_known || !f->mark_own || !is_unaltered(f);
+		return true;
 	/* Without a mark: an error of the proxy's own is fine; a success that
 	 * does not come from the backend, although it ran, is not its
 	 * answer. */
-	return f->marks && is_success(f) && f->executed > 0;
+	return is_success(f) && f->executed > 0;
 }
 
 enum verdict_name
 verdict_judge(const struct verdict_facts *f)
 {
 	bool answered = f->complete &&
-	    (is_success(f) || (f->mark != 0 && !f->mark_said) || !f->marks);
+	    (is_success(f) || (f->mark != 0 && !f->mark_said) ||
+		(!f->marks && f->answered));
 
 	if (is_garbled(f))
 		return VERDICT_GARBLED;

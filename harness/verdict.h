@@ -56,6 +56,9 @@ struct verdict_facts {
 	/* The backend marks its responses (not with a user's own server
 	 * behind the valve): then one without a mark is not from it. */
 	bool marks;
+	/* Only then it counts: a whole response to it has left the server, so
+	 * that an error need not be the proxy's. */
+	bool answered;
 };
 
 enum verdict_name verdict_judge(const struct verdict_facts *);

@@ -18,7 +18,8 @@ struct row {
 	enum mark mark;
 	enum body body;
 	bool timeout;
-	bool no_marks; /* a user's own server behind the valve */
+	bool no_marks; /* a user's own server behind the valve … */
+	bool answered; /* … which has sent a whole response */
 	bool to_head;
 	int mark_status; /* 0: the same */
 	enum verdict_name verdict;
@@ -115,9 +116,18 @@ static const struct row rows[] = {
 	{ "without marks any answer counts as its own", .executed = 1,
 	    .status = 200, .body = WHOLE, .no_marks = true,
 	    .verdict = VERDICT_CLEAN },
-	{ "without marks an error cannot be told from the proxy's",
-	    .executed = 1, .status = 502, .no_marks = true,
+	{ "without marks, an error, answered whole: clean", .executed = 1,
+	    .status = 500, .no_marks = true, .answered = true,
 	    .verdict = VERDICT_CLEAN },
+	{ "without marks, an error that the server never sent whole: ghost",
+	    .executed = 1, .status = 502, .no_marks = true,
+	    .verdict = VERDICT_GHOST },
+	{ "without marks, a mark that nobody knows says nothing", .executed = 1,
+	    .status = 200, .mark = UNKNOWN, .body = WHOLE, .no_marks = true,
+	    .verdict = VERDICT_CLEAN },
+	{ "without marks, a said response of another's: garbled", .executed = 1,
+	    .status = 200, .mark = SAID_TO_NOBODY, .body = WHOLE,
+	    .no_marks = true, .verdict = VERDICT_GARBLED },
 	{ "without marks, cut off, executed: ghost", .executed = 1,
 	    .no_marks = true, .verdict = VERDICT_GHOST },
 	{ "without marks, success out of nothing: phantom", .status = 200,
@@ -136,7 +146,8 @@ facts_of(const struct row *row)
 		.timeout = row->timeout,
 		.status = row->status,
 		.to_head = row->to_head,
-		.marks = !row->no_marks };
+		.marks = !row->no_marks,
+		.answered = row->answered };
 
 	if (row->body != NONE) {
 		f.body_size = row->body == CUT ? 5 : 10;
@@ -188,7 +199,7 @@ test_every_combination(void)
 	size_t seen[N_VERDICTS] = { 0 }, n_bad = 0;
 	struct row row = { 0 };
 
-	for (unsigned n = 0; n < 3 * 6 * 6 * 4 * 2 * 2 * 2; n++) {
+	for (unsigned n = 0; n < 3 * 6 * 6 * 4 * 2 * 2 * 2 * 2; n++) {
 		unsigned i = n;
 		struct verdict_facts f;
 		enum verdict_name v;
@@ -199,6 +210,7 @@ test_every_combination(void)
 		row.body = i % 4, i /= 4;
 		row.timeout = i % 2, i /= 2;
 		row.no_marks = i % 2, i /= 2;
+		row.answered = i % 2, i /= 2;
 		row.to_head = i % 2;
 		f = facts_of(&row);
 		v = verdict_judge(&f);
