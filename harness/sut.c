@@ -153,14 +153,22 @@ on_output(evutil_socket_t fd, short what, void *arg)
 	take_output(arg);
 }
 
+/* The program stays unreaped, so that its id goes on to mean its process
+ * group: sut_free() ends whatever it has left behind. */
 static void
 notice_exit(struct sut *s)
 {
 	char said[TRACE_TEXT], text[TRACE_TEXT];
+	siginfo_t info = { 0 };
 
-	if (s->exited || waitpid(s->pid, &s->status, WNOHANG) != s->pid)
+	if (s->exited ||
+	    waitid(P_PID, (id_t)s->pid, &info, WEXITED | WNOHANG | WNOWAIT) !=
+		0 ||
+	    info.si_pid != s->pid)
 		return;
 	s->exited = true;
+	s->status = info.si_code == CLD_EXITED ? W_EXITCODE(info.si_status, 0)
+					       : W_EXITCODE(0, info.si_status);
 	event_del(s->exit_event);
 	take_output(s);
 	trace_snippet(said, s->output, s->output_size);
@@ -261,7 +269,7 @@ sut_free(void *arg)
 {
 	struct sut *s = arg;
 
-	if (s->pid > 0 && !s->exited) {
+	if (s->pid > 0) {
 		kill(-s->pid, SIGKILL);
 		waitpid(s->pid, NULL, 0);
 	}

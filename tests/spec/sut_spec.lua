@@ -252,6 +252,19 @@ describe("when the lab closes", function()
     assert.is_false(exists(("/proc/%d/stat"):format(pid)))
   end)
 
+  it("the children of a program that ended before are gone, too", function()
+    local dir <close> = temporary()
+    local pipe = dir.name .. "/pipe"
+    assert(os.execute("mkfifo " .. pipe))
+    local reader = io.popen(("timeout 20 cat %s; echo status $?"):format(pipe))
+    local lab = race.lab { deadline_ms = 10000 }
+    local sut = start_shell(lab, [[exec 9>"$2"; sleep 100000 & exit 3]], { pipe })
+    assert.same({ "exit", 3 }, { sut:wait_exit() })
+    lab:close()
+    assert.equal("status 0\n", reader:read "a")
+    reader:close()
+  end)
+
   it("the children of the program are gone, too", function()
     local dir <close> = temporary()
     local alive = dir.name .. "/alive"
