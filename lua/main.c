@@ -18,7 +18,8 @@
 #include "lua/corelib.h"
 #include "lua/modules.h"
 
-#define EXIT_TROUBLE 70 /* sysexits: an error of the program's own */
+#define EXIT_TROUBLE	 70 /* sysexits: an error of the program's own */
+#define EXIT_INTERRUPTED 130
 
 static lua_State *interrupted_state;
 
@@ -144,6 +145,10 @@ run_command(lua_State *L, int argc, char **argv)
 	lua_pushinteger(L, argc);
 	lua_pushlightuserdata(L, argv);
 	if (lua_pcall(L, 2, 1, 1) != LUA_OK) {
+		if (lab_is_interrupted()) {
+			fputs("closerace: interrupted\n", stderr);
+			return EXIT_INTERRUPTED;
+		}
 		fprintf(stderr, "closerace: %s\n", lua_tostring(L, -1));
 		return EXIT_TROUBLE;
 	}

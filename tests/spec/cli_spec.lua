@@ -309,6 +309,17 @@ describe("closerace run, interrupted,", function()
     assert.equal(130, result.status)
   end)
 
+  it("ends between a script and its report", function()
+    local result = interrupt [[
+      error(setmetatable({}, { __tostring = function()
+        io.stderr:write "ready\n"
+        while true do end
+      end }))
+    ]]
+    assert.equal(130, result.status)
+    has(result.output, "closerace: interrupted\n")
+  end)
+
   it("does not begin another script", function()
     local folder = shell.folder()
     local a = shell.write(folder .. "/a.lua", "io.stderr:write 'ready\\n' while true do end")
