@@ -102,17 +102,24 @@ note(struct lab_proxy *p, const struct proxy_event *e, const char *what,
 	lab_note(p->lab, who, e->serial, what, size, text);
 }
 
-static void
-note_attempt(struct lab_proxy *p, const struct proxy_event *e)
+const char *
+lab_proxy_action(enum retry_action action)
 {
 	static const char *const words[] = { [RETRY_GIVE_UP] = "give up",
 		[RETRY_AGAIN] = "retry",
 		[RETRY_ELSEWHERE] = "elsewhere" };
+
+	return words[action];
+}
+
+static void
+note_attempt(struct lab_proxy *p, const struct proxy_event *e)
+{
 	char text[TRACE_TEXT] = "good";
 
 	if (e->decision != NULL)
 		snprintf(text, sizeof text, "%s: %s",
-		    words[e->decision->action], e->decision->why);
+		    lab_proxy_action(e->decision->action), e->decision->why);
 	note(p, e, "attempt", 0, text);
 }
 

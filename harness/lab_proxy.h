@@ -27,6 +27,9 @@ struct lab_attempt {
 	const char *why;	  /* … and why; "" where it did not fail */
 };
 
+/* Its word in scripts and in the timeline. */
+const char *lab_proxy_action(enum retry_action);
+
 /* Make a proxy with these options on a port of 127.0.0.1.  Closed with the
  * lab.  Returns: NULL with a sentence in error. */
 struct lab_proxy *lab_proxy_new(

@@ -4,9 +4,8 @@
 #include <lauxlib.h>
 #include <string.h>
 
-/* Pushes "a, b, c". */
-static const char *
-push_names(lua_State *L, const char *const *names)
+const char *
+options_push_words(lua_State *L, const char *const *names)
 {
 	luaL_Buffer b;
 
@@ -23,7 +22,7 @@ push_names(lua_State *L, const char *const *names)
 static void
 unknown_key(lua_State *L, const char *call, const char *const *names)
 {
-	const char *allowed = push_names(L, names);
+	const char *allowed = options_push_words(L, names);
 
 	luaL_error(L, "%s: unknown option '%s'; allowed: %s", call,
 	    luaL_tolstring(L, -3, NULL), allowed);
@@ -203,5 +202,5 @@ options_word(lua_State *L, int index, const char *call, const char *what,
 		if (strcmp(words[i], word) == 0)
 			return i;
 	return luaL_error(L, "%s: '%s' is not %s; allowed: %s", call, word,
-	    what, push_names(L, words));
+	    what, options_push_words(L, words));
 }

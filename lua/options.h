@@ -46,6 +46,9 @@ const char *options_text(
 lua_Integer options_list(lua_State *L, int index, const char *call,
     const char *name, const char *what);
 
+/* Push words (ended by NULL) as "a, b, c", for a message.  Returns: it. */
+const char *options_push_words(lua_State *L, const char *const *words);
+
 /* One of words (ended by NULL) as the argument at index; otherwise where it is
  * absent, NULL: it must be there.  Returns: its place. */
 int options_word(lua_State *L, int index, const char *call, const char *what,

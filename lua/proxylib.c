@@ -100,19 +100,11 @@ check_checkpoint(lua_State *L, int index, const char *call)
 {
 	const char *name = luaL_checkstring(L, index);
 	const char *found = gate_checkpoint(name);
-	luaL_Buffer b;
 
 	if (found != NULL)
 		return found;
-	luaL_buffinit(L, &b);
-	for (const char *const *p = proxy_checkpoints(); *p != NULL; p++) {
-		if (p != proxy_checkpoints())
-			luaL_addstring(&b, ", ");
-		luaL_addstring(&b, *p);
-	}
-	luaL_pushresult(&b);
 	luaL_error(L, "%s: '%s' is not a checkpoint; allowed: %s", call, name,
-	    lua_tostring(L, -1));
+	    options_push_words(L, proxy_checkpoints()));
 	return NULL;
 }
 
@@ -237,10 +229,6 @@ proxy_release_method(lua_State *L)
 static void
 push_attempt(lua_State *L, const struct lab_attempt *a)
 {
-	static const char *const actions[] = { [RETRY_GIVE_UP] = "give up",
-		[RETRY_AGAIN] = "retry",
-		[RETRY_ELSEWHERE] = "elsewhere" };
-
 	lua_createtable(L, 0, 14);
 	lua_pushstring(L, a->id);
 	lua_setfield(L, -2, "id");
@@ -264,7 +252,7 @@ push_attempt(lua_State *L, const struct lab_attempt *a)
 	}
 	lua_pushboolean(L, a->failed);
 	lua_setfield(L, -2, "failed");
-	lua_pushstring(L, a->failed ? actions[a->action] : "answered");
+	lua_pushstring(L, a->failed ? lab_proxy_action(a->action) : "answered");
 	lua_setfield(L, -2, "action");
 	lua_pushstring(L, a->why);
 	lua_setfield(L, -2, "why");
