@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "harness/clock.h"
 #include "harness/lab.h"
@@ -192,6 +193,8 @@ lab_proxy_new(struct lab *lab, const struct proxy_options *options, char *error,
 	if (fd < 0)
 		goto fail;
 	p->proxy = proxy_new(lab_base(lab), options, &clock, on_proxy, p);
+	if (p->proxy == NULL)
+		close(fd);
 	if (p->proxy == NULL || proxy_listen(p->proxy, fd) != 0)
 		goto fail;
 	p->number = lab_enrol(lab, LAB_PROXY, p, lab_proxy_free);
