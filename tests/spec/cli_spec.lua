@@ -89,8 +89,9 @@ describe("closerace", function()
     assert.equal("status 0\n", result.stderr)
   end)
 
-  it("says so where there is no memory, from whichever allocation on", function()
-    if shell.build:find "address" then return pending "the sanitizer has an allocator of its own" end
+  -- A sanitizer has an allocator of its own, so this is for the plain build alone.
+  local plainly = shell.build:find "address" and function() end or it
+  plainly("says so where there is no memory, from whichever allocation on", function()
     local folder = shell.folder()
     local source = shell.write(folder .. "/scarce.c", SCARCE)
     assert.equal(0, shell.run(("cc -shared -fPIC -o %s/scarce.so %s"):format(folder, source)).status)
