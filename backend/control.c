@@ -258,19 +258,35 @@ on_completed(void *arg, struct MHD_Connection *mhd, void **con_cls,
 
 /* ------------------------------------------------------------------- life -- */
 
+static unsigned
+n_connections(const struct control *c)
+{
+	const union MHD_DaemonInfo *info =
+	    MHD_get_daemon_info(c->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+
+	return info != NULL ? info->num_connections : 0;
+}
+
+/* A run gives back the descriptors of those who left; where none was left
+ * before, only the next one accepts again. */
 static void
 drive(evutil_socket_t fd, short what, void *arg)
 {
 	struct control *c = arg;
 	MHD_UNSIGNED_LONG_LONG ms = 0;
+	int n_quiet = 0;
 
-	MHD_run(c->daemon);
-	for (int i = 0; i < DRIVE_MAX; i++) {
-		if (MHD_get_timeout(c->daemon, &ms) != MHD_YES || ms != 0)
-			return;
+	for (int i = 0; i < DRIVE_MAX && n_quiet < 2; i++) {
+		unsigned before = n_connections(c);
+
 		MHD_run(c->daemon);
+		n_quiet++;
+		if (n_connections(c) != before ||
+		    (MHD_get_timeout(c->daemon, &ms) == MHD_YES && ms == 0))
+			n_quiet = 0;
 	}
-	event_active(c->event, EV_READ, 0);
+	if (n_quiet < 2)
+		event_active(c->event, EV_READ, 0);
 }
 
 static void

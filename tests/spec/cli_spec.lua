@@ -422,6 +422,23 @@ describe("closerace-proxy and closerace-backend", function()
     ends_with_0(origin, "INT")
   end)
 
+  it("the control API serves again when descriptors are given back", function()
+    local origin = shell.start(("sh -c 'ulimit -n 30; exec \"$0\" --listen 127.0.0.1:0 --control 127.0.0.1:0' %s")
+      :format(backend))
+    servers[#servers + 1] = origin
+    local control = origin:read_until "control on ([%d.:]+)"
+    local lab <close> = race.lab { real_time = true, deadline_ms = 10000 }
+    local clients = {}
+    for i = 1, 40 do
+      clients[i] = lab:client { to = control }
+      clients[i]:start { path = "/ledger" }
+    end
+    lab:advance(50)
+    for _, client in ipairs(clients) do client:close() end
+    assert.equal(200, lab:client { to = control, timeout_ms = 2000 }:request { path = "/ledger" }.status)
+    ends_with_0(origin, "TERM")
+  end)
+
   it("know the edges of their sockets, whatever libevent's variables say", function()
     local origin = serve("env EVENT_NOEPOLL=1 " .. backend)
     local front = serve("env EVENT_NOEPOLL=1 " .. proxy .. " --upstream " .. origin.address)
