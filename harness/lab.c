@@ -162,10 +162,10 @@ is_reset(int fd)
 	    info.tcpi_state == TCP_CLOSE;
 }
 
-/* Bytes that the kernel has accepted and not yet delivered.  Where a receiver
- * leaves bytes unread (somebody holds it), what is behind them cannot arrive,
- * and is no flight.  FACTS: after some 15 segments, or 64 kB in one go, a
- * loopback connection is no longer synchronous. */
+/* Bytes that the kernel has accepted and not yet delivered: after some 15
+ * segments one way, or 64 kB in one go, a loopback connection is no longer
+ * synchronous.  Where a receiver leaves bytes unread (somebody holds it), what
+ * is behind them cannot arrive, and is no flight. */
 static long
 in_flight(const struct lab *lab)
 {

@@ -63,7 +63,9 @@ struct verdict_facts {
 
 enum verdict_name verdict_judge(const struct verdict_facts *);
 
-/* Who won the race; see DESIGN of each order. */
+/* What decided the race, from the weakest to the strongest: nothing was ended;
+ * the close was over before; request and close crossed; the request itself
+ * triggered the end; it was held at a checkpoint of our own proxy. */
 #define ORDERS(X)                     \
 	X(ORDER_NONE, "none")         \
 	X(ORDER_SETTLED, "settled")   \
