@@ -23,12 +23,15 @@ ending_reset(int fd)
 	close(fd);
 }
 
-/* A socket under repair is closed without a word to the peer. */
+/* A socket under repair is closed without a word to the peer.  What has come
+ * is acknowledged before: the peer's kernel would soon send it again, by itself,
+ * and the reset that answers it would tell. */
 static int
 vanish(int fd)
 {
 	int on = 1;
 
+	setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
 	if (setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof on) != 0)
 		return errno;
 	close(fd);
