@@ -428,12 +428,12 @@ describe("closerace-proxy and closerace-backend", function()
     servers[#servers + 1] = origin
     local control = origin:read_until "control on ([%d.:]+)"
     local lab <close> = race.lab { real_time = true, deadline_ms = 10000 }
-    local clients = {}
+    local clients, exchanges = {}, {}
     for i = 1, 40 do
       clients[i] = lab:client { to = control }
-      clients[i]:start { path = "/ledger" }
+      exchanges[i] = clients[i]:start { path = "/ledger" }
     end
-    lab:advance(50)
+    for i = 1, 10 do assert.equal(200, exchanges[i]:wait().status) end    -- so many find a descriptor
     for _, client in ipairs(clients) do client:close() end
     assert.equal(200, lab:client { to = control, timeout_ms = 2000 }:request { path = "/ledger" }.status)
     ends_with_0(origin, "TERM")
