@@ -323,3 +323,33 @@ describe("when closerace itself ends", function()
     assert.equal(128 + 9, (ended_by "KILL"))
   end)
 end)
+
+describe("with a server of one's own behind the valve, the verdict", function()
+  --- A POST through our proxy and the valve to a server whose marks the lab does not know.
+  local function meet_own(path, faults)
+    local lab <close> = race.lab { real_time = true, deadline_ms = 10000 }
+    local server = lab:sut {
+      to = "127.0.0.1:1", argv = { BUILD .. "/closerace-backend", "--listen", "fd@$LISTEN_FD" },
+    }
+    local backend = lab:backend { upstream = server.address, faults = faults }
+    lab:client({ to = lab:proxy { to = backend } }):request { method = "POST", path = path, id = "v" }
+    local verdict = lab:verdict "v"
+    return verdict.name, verdict.executed, verdict.told.status
+  end
+
+  it("is clean: it answered whole", function()
+    assert.same({ "clean", 1, 200 }, { meet_own "/bytes/10" })
+  end)
+
+  it("is clean, too, where the answer is an error", function()
+    assert.same({ "clean", 1, 500 }, { meet_own "/status/500" })
+  end)
+
+  it("is ghost, where the error is the proxy's", function()
+    assert.same({ "ghost", 1, 502 }, { meet_own("/", { { on = "executed", close = "rst" } }) })
+  end)
+
+  it("is refused, where it never ran", function()
+    assert.same({ "refused", 0, 502 }, { meet_own("/", { { on = "request_end", close = "fin" } }) })
+  end)
+end)

@@ -2,8 +2,6 @@
 
 local race = require "closerace"
 
-local BUILD = os.getenv "CLOSERACE_BUILD" or "build"
-
 local function ok(body)
   return ("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s"):format(#body, body)
 end
@@ -305,36 +303,6 @@ describe("the order", function()
     local verdict = lab:verdict "v"
     check(verdict, { name = "clean", reached = false, attempts = 1 })
     assert.not_equal("held", verdict.order)
-  end)
-end)
-
-describe("with a server of one's own behind the valve, the verdict", function()
-  --- A POST through our proxy and the valve to a server whose marks the lab does not know.
-  local function meet_own(path, faults)
-    local lab <close> = race.lab { real_time = true, deadline_ms = 10000 }
-    local server = lab:sut {
-      to = "127.0.0.1:1", argv = { BUILD .. "/closerace-backend", "--listen", "fd@$LISTEN_FD" },
-    }
-    local backend = lab:backend { upstream = server.address, faults = faults }
-    lab:client({ to = lab:proxy { to = backend } }):request { method = "POST", path = path, id = "v" }
-    return lab:verdict "v"
-  end
-
-  it("is clean: it answered whole", function()
-    check(meet_own "/bytes/10", { name = "clean", executed = 1, told = { status = 200 } })
-  end)
-
-  it("is clean, too, where the answer is an error", function()
-    check(meet_own "/status/500", { name = "clean", executed = 1, told = { status = 500 } })
-  end)
-
-  it("is ghost, where the error is the proxy's", function()
-    local faults = { { on = "executed", close = "rst" } }
-    check(meet_own("/", faults), { name = "ghost", executed = 1, told = { status = 502 } })
-  end)
-
-  it("is refused, where it never ran", function()
-    check(meet_own("/", { { on = "request_end", close = "fin" } }), { name = "refused", executed = 0 })
   end)
 end)
 
