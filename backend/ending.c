@@ -4,8 +4,13 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#ifndef TCP_REPAIR_OFF_NO_WP
+#define TCP_REPAIR_OFF_NO_WP (-1) /* without a window probe */
+#endif
 
 bool
 ending_closes(enum ending ending)
@@ -23,17 +28,32 @@ ending_reset(int fd)
 	close(fd);
 }
 
-/* A socket under repair is closed without a word to the peer.  What has come
- * is acknowledged before: the peer's kernel would soon send it again, by itself,
- * and the reset that answers it would tell. */
+/* Have the peer's kernel know that all its bytes have come.  It acknowledges
+ * late otherwise, or, with bytes unread, not even when asked. */
+static void
+acknowledge(int fd)
+{
+	int on = 1, n = 0;
+
+	if (ioctl(fd, FIONREAD, &n) == 0 && n > 0)
+		recv(fd, NULL, (size_t)n, MSG_TRUNC | MSG_DONTWAIT);
+	setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+}
+
+/* A socket under repair is closed without a word to the peer.  But the peer's
+ * kernel would soon send again what was not acknowledged, by itself, and the
+ * reset that answers it would tell. */
 static int
 vanish(int fd)
 {
-	int on = 1;
+	int on = 1, off = TCP_REPAIR_OFF_NO_WP;
 
-	setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+	/* Where this is refused, everything must be as it was. */
 	if (setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof on) != 0)
 		return errno;
+	setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof off);
+	acknowledge(fd);
+	setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof on);
 	close(fd);
 	return 0;
 }
