@@ -214,8 +214,7 @@ describe("a big message", function()
     for _, chunked in ipairs { false, true } do
       conn:hold()
       local exchange = client:start { method = "POST", path = "/echo", id = "up", body = body, chunked = chunked }
-      local unread = conn:wait_arrival(60000)
-      assert.is_true(unread < #body, "the kernel cannot take it all")
+      conn:wait_arrival(60000)        -- how much more of it the kernel takes is its own affair
       lab:advance(1000)
       assert.False(exchange.done)
       conn:release()
