@@ -33,10 +33,15 @@ ending_reset(int fd)
 static void
 acknowledge(int fd)
 {
+	char unread[4096];
 	int on = 1, n = 0;
+	ssize_t got = 1;
 
-	if (ioctl(fd, FIONREAD, &n) == 0 && n > 0)
-		recv(fd, NULL, (size_t)n, MSG_TRUNC | MSG_DONTWAIT);
+	ioctl(fd, FIONREAD, &n);
+	for (; n > 0 && got > 0; n -= (int)got)
+		got = recv(fd, unread,
+		    (size_t)n < sizeof unread ? (size_t)n : sizeof unread,
+		    MSG_DONTWAIT);
 	setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
 }
 
