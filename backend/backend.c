@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -164,10 +165,12 @@ on_listener(evutil_socket_t fd, short what, void *arg)
 int
 backend_listen(struct backend *b, int fd)
 {
-	int err;
+	int err, on = 1;
 
 	assert(b->listener == NULL);
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	/* What it accepts inherits it. */
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	b->listener = fcntl(fd, F_SETFL, O_NONBLOCK) != 0
 	    ? NULL
 	    : event_new(b->home.base, fd, EV_READ | EV_PERSIST | EV_ET,
@@ -227,6 +230,7 @@ backend_new(struct event_base *base, const struct backend_options *options,
 	b->home.watch_arg = watch_arg;
 	b->home.witness = find_witness;
 	b->home.gone = on_gone;
+	b->home.spare_fd = -1;
 	if (!set_up(b)) {
 		snprintf(error, error_size,
 		    "the backend could not be made: out of memory or "
@@ -248,6 +252,7 @@ backend_free(struct backend *b)
 		close(b->listen_fd);
 	}
 	each_valve(b, valve_free);
+	valve_home_close_spare(&b->home);
 	origin_free(b->home.origin);
 	witness_free(b->witness);
 	if (b->unfinished != NULL)
@@ -258,6 +263,24 @@ backend_free(struct backend *b)
 	free(b->home.conns);
 	free(b->valves);
 	free(b);
+}
+
+void
+backend_reset(struct backend *b)
+{
+	int fd;
+
+	each_valve(b, valve_free);
+	while (b->listener != NULL &&
+	    (fd = accept4(b->listen_fd, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+		ending_reset(fd);
+	event_del(b->unfinished);
+	witness_free(b->witness);
+	b->witness = NULL;
+	b->starved = false;
+	b->n = 0;
+	b->home.n_faults = 0;
+	ledger_clear(b->home.ledger);
 }
 
 /* ---------------------------------------------------------------- faults -- */

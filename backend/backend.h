@@ -28,7 +28,9 @@ enum backend_what {
 	BACKEND_ACCEPTED, /* fd is the TCP socket */
 	/* bytes lie unread while reading is held; size tells how many in all */
 	BACKEND_ARRIVED,
-	BACKEND_READ,	  /* size bytes of a request were taken */
+	BACKEND_READ, /* size bytes of a request were taken */
+	/* size bytes lay unread when it ended, or came after its FIN */
+	BACKEND_DISCARDED,
 	BACKEND_EXECUTED, /* the handler ran */
 	BACKEND_SENT,	  /* size bytes were sent */
 	BACKEND_ANSWERED, /* the final response has left, whole */
@@ -72,6 +74,11 @@ int backend_listen(struct backend *, int fd);
 
 /* Close every connection at once (by reset) and release everything. */
 void backend_free(struct backend *);
+
+/* Close every connection at once, as backend_free() does, and begin anew: it
+ * listens where it did, with an empty ledger and fault table, and counts from
+ * 1 again.  Who has connected and was not accepted, is reset. */
+void backend_reset(struct backend *);
 
 /* Append to the fault table; the first entry that matches wins, one fault a
  * request.  Needs: fault_check() passed.  Returns: its index, or -1 when out

@@ -241,6 +241,10 @@ end(struct valve *v, enum close_point point, enum ending ending, bool by_hand)
 		enter_unread(v, v->home->scratch, r.n, total);
 	v->unread.like.after_end = true;
 	tell_ended(v, point, ending, by_hand);
+	if (v->fd_closed && total > 0)
+		valve_tell(v,
+		    (struct backend_event){
+			.what = BACKEND_DISCARDED, .size = total });
 	if (ending == ENDING_VANISH)
 		watch_vanished(v);
 	v->fault = -1;

@@ -31,6 +31,12 @@ ledger_free(struct ledger *l)
 	free(l);
 }
 
+void
+ledger_clear(struct ledger *l)
+{
+	l->n_attempts = l->n_marks = 0;
+}
+
 /* Room for one more element in an array that doubles.  Returns: the array, or
  * NULL, with the old one still valid. */
 static void *

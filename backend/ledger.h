@@ -87,6 +87,7 @@ bool ledger_id_of(const char *head, size_t size, char id[LEDGER_ID_MAX]);
 
 struct ledger *ledger_new(void); /* NULL when out of memory */
 void ledger_free(struct ledger *);
+void ledger_clear(struct ledger *); /* begin empty again */
 
 #define LEDGER_NONE ((size_t)-1)
 

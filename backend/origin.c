@@ -481,6 +481,18 @@ origin_connect(struct origin *o, int fd, void *who)
 }
 
 void
+origin_serve(struct origin_conn *conn, void *who)
+{
+	conn->who = who;
+}
+
+bool
+origin_is_idle(const struct origin_conn *conn)
+{
+	return conn->job == NULL && !conn->closed;
+}
+
+void
 origin_drop(struct origin_conn *conn)
 {
 	if (conn == NULL)

@@ -56,6 +56,13 @@ void origin_free(struct origin *);
  * fd closed. */
 struct origin_conn *origin_connect(struct origin *, int fd, void *who);
 
+/* From now on who is that; NULL: nobody, and it must stay idle.  Needs: idle.
+ */
+void origin_serve(struct origin_conn *, void *who);
+
+/* Is no request begun on it, as far as the origin knows? */
+bool origin_is_idle(const struct origin_conn *);
+
 /* Forget who, and give up what is in progress.  The caller closes its own end
  * of the pair and drives.  NULL is allowed. */
 void origin_drop(struct origin_conn *);

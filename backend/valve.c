@@ -127,14 +127,61 @@ connect_upstream(struct valve *v)
 static bool
 connect_origin(struct valve *v)
 {
+	struct valve_home *home = v->home;
 	int pair[2];
 
+	if (home->spare_fd >= 0) {
+		v->inner_fd = home->spare_fd;
+		v->origin_conn = home->spare;
+		home->spare_fd = -1;
+		home->spare = NULL;
+		origin_serve(v->origin_conn, v);
+		return true;
+	}
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
 		pair) != 0)
 		return false;
 	v->inner_fd = pair[0];
-	v->origin_conn = origin_connect(v->home->origin, pair[1], v);
+	v->origin_conn = origin_connect(home->origin, pair[1], v);
 	return v->origin_conn != NULL;
+}
+
+/* Does the origin wait for a request, with nothing under way to or from it? */
+static bool
+inner_is_idle(const struct valve *v)
+{
+	char byte;
+
+	return v->origin_conn != NULL && !v->inner_deaf && !v->inner_eof &&
+	    !v->raw && v->n_kept == 0 && outlet_empty(v) &&
+	    (!valve_busy(v) || (v->whole && v->answered)) &&
+	    origin_is_idle(v->origin_conn) &&
+	    stream_peek(v->inner_fd, &byte, 1).outcome == STREAM_AGAIN;
+}
+
+static bool
+park_inner(struct valve *v)
+{
+	if (v->home->spare_fd >= 0 || !inner_is_idle(v))
+		return false;
+	v->home->spare_fd = v->inner_fd;
+	v->home->spare = v->origin_conn;
+	origin_serve(v->origin_conn, NULL);
+	v->inner_fd = -1;
+	v->origin_conn = NULL;
+	return true;
+}
+
+void
+valve_home_close_spare(struct valve_home *home)
+{
+	if (home->spare_fd < 0)
+		return;
+	origin_drop(home->spare);
+	close(home->spare_fd);
+	home->spare_fd = -1;
+	home->spare = NULL;
+	origin_drive(home->origin);
 }
 
 bool
@@ -151,7 +198,7 @@ valve_open_inner(struct valve *v)
 void
 valve_close_inner(struct valve *v)
 {
-	bool open = v->inner_fd >= 0;
+	bool open = v->inner_fd >= 0 && !park_inner(v);
 
 	origin_drop(v->origin_conn);
 	v->origin_conn = NULL;
@@ -339,6 +386,9 @@ lingering(struct valve *v)
 			old = r.n < v->seen ? r.n : v->seen;
 			v->seen -= old;
 			unread_feed(&v->unread, bytes + old, r.n - old);
+			valve_tell(v,
+			    (struct backend_event){
+				.what = BACKEND_DISCARDED, .size = r.n });
 		} else {
 			valve_peer_closed(v, r.err);
 			return VALVE_GONE;
@@ -442,13 +492,13 @@ struct valve *
 valve_new(
     struct valve_home *home, unsigned n, int fd, const struct sockaddr_in *peer)
 {
-	struct valve *v = calloc(1, sizeof *v);
-	int on = 1;
+	struct valve *v = malloc(sizeof *v);
 
 	if (v == NULL) {
 		close(fd);
 		return NULL;
 	}
+	memset(v, 0, offsetof(struct valve, out));
 	v->home = home;
 	v->n = n;
 	v->fd = fd;
@@ -458,7 +508,6 @@ valve_new(
 	v->writable = true;
 	intake_reset(v);
 	follow_start(&v->response, FOLLOW_RESPONSE, false);
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	v->event = event_new(home->base, fd,
 	    EV_READ | EV_WRITE | EV_CLOSED | EV_PERSIST | EV_ET, on_event, v);
 	if (v->event == NULL || event_add(v->event, NULL) != 0) {

@@ -42,6 +42,10 @@ struct valve_home {
 	struct witness *(*witness)(struct valve_home *);
 	/* the valve is about to be freed */
 	void (*gone)(struct valve_home *, unsigned conn);
+	/* A connection to the origin that stands between two requests: to make
+	 * one costs more than to serve a request.  fd -1: none. */
+	int spare_fd;
+	struct origin_conn *spare;
 };
 
 /*	state	    function	of the connection */
@@ -153,6 +157,9 @@ void valve_wake(struct valve *);
 /* As backend_end(). */
 int valve_end_by_hand(struct valve *, enum ending, const void *say,
     size_t say_size, char *error, size_t error_size);
+
+/* Close the spare connection to the origin. */
+void valve_home_close_spare(struct valve_home *);
 
 /* The fault table was emptied, or has a new entry. */
 void valve_faults_cleared(struct valve *);

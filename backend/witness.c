@@ -54,6 +54,17 @@ filter_port(int fd, unsigned short port)
 	    fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
 }
 
+/* A socket that nobody reads need not have the kernel copy anything. */
+static int
+filter_nothing(int fd)
+{
+	struct sock_filter code[] = { BPF_STMT(BPF_RET | BPF_K, 0) };
+	struct sock_fprog program = { sizeof code / sizeof *code, code };
+
+	return setsockopt(
+	    fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+}
+
 static struct vanished **
 find(struct witness *w, const struct sockaddr_in *peer)
 {
@@ -138,7 +149,7 @@ take_spare(unsigned short port, void *scratch, size_t size)
 static void
 park(int fd)
 {
-	if (spare_fd < 0)
+	if (spare_fd < 0 && filter_nothing(fd) == 0)
 		spare_fd = fd;
 	else
 		close(fd);

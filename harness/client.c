@@ -67,10 +67,11 @@ struct client {
 static void
 note(const struct client *c, const char *what, const void *bytes, size_t size)
 {
-	char text[TRACE_TEXT];
+	char text[TRACE_TEXT] = "";
 
-	lab_note(c->lab, "client", c->number, what, size,
-	    trace_snippet(text, bytes, size));
+	if (lab_is_traced(c->lab))
+		trace_snippet(text, bytes, size);
+	lab_note(c->lab, "client", c->number, what, size, text);
 }
 
 /* ------------------------------------------------------------- exchanges -- */
@@ -177,6 +178,7 @@ flush(struct conn *k)
 			return;
 		}
 		note(k->client, "sent", k->out.p, n);
+		lab_count_sent(k->client->lab, n);
 		bytes_drop(&k->out, n);
 	}
 	if (!k->gone && k->connected && k->fin_wanted) {
@@ -203,6 +205,7 @@ take_input(struct conn *k)
 			return;
 		}
 		note(k->client, "received", buf, n);
+		lab_count_taken(k->client->lab, n);
 		bytes_append(&k->early, buf, n);
 		deliver(k);
 	}
@@ -280,7 +283,7 @@ is_usable(const struct conn *k)
 /* ---------------------------------------------------------------- public -- */
 
 static void
-client_free(void *arg)
+client_reset(void *arg)
 {
 	struct client *c = arg;
 	struct conn *k;
@@ -299,7 +302,14 @@ client_free(void *arg)
 		reply_free(&e->reply);
 		free(e);
 	}
-	free(c);
+	c->last = NULL;
+}
+
+static void
+client_free(void *arg)
+{
+	client_reset(arg);
+	free(arg);
 }
 
 struct client *
@@ -312,7 +322,7 @@ client_new(struct lab *lab, const struct sockaddr_in *to, int timeout_ms)
 	c->lab = lab;
 	c->to = *to;
 	c->timeout_ms = timeout_ms;
-	c->number = lab_enrol(lab, LAB_CLIENT, c, client_free);
+	c->number = lab_enrol(lab, LAB_CLIENT, c, client_free, client_reset);
 	if (c->number == 0) {
 		free(c);
 		return NULL;

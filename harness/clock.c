@@ -162,13 +162,28 @@ clock_new(struct event_base *base)
 	return c;
 }
 
+static void
+drop_wakes(struct clock *c)
+{
+	while (c->n > 0 && c->heap[0]->fire == on_wake)
+		clock_timer_free(c->heap[0]);
+}
+
+void
+clock_reset(struct clock *c)
+{
+	assert(c->real == NULL);
+	drop_wakes(c);
+	assert(c->n == 0);
+	c->now_ms = 0;
+}
+
 void
 clock_free(struct clock *c)
 {
 	if (c == NULL)
 		return;
-	while (c->n > 0 && c->heap[0]->fire == on_wake)
-		clock_timer_free(c->heap[0]);
+	drop_wakes(c);
 	assert(c->n_timers == 0);
 	if (c->real != NULL)
 		event_free(c->real);

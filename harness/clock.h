@@ -23,6 +23,10 @@ struct clock *clock_new(struct event_base *);
 /* Needs: every timer of clock_timer_new() freed. */
 void clock_free(struct clock *);
 
+/* Virtual only: it is 0 again, and nobody waits for a moment any more.
+ * Needs: no other timer armed. */
+void clock_reset(struct clock *);
+
 /* From now on follow the real clock; there is no way back.  Armed timers keep
  * the time that they had left. */
 void clock_go_real(struct clock *);

@@ -8,6 +8,7 @@
  */
 #include "harness/lab.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
@@ -37,7 +38,7 @@ struct enrolled {
 	enum lab_kind kind;
 	unsigned number;
 	void *actor;
-	lab_close_fn *close;
+	lab_actor_fn *close, *reset;
 };
 
 struct lab {
@@ -49,10 +50,12 @@ struct lab {
 	struct clock *clock;
 	struct trace *trace;
 
+	int deadline_ms;
 	bool quiet; /* the sentinel has run */
 	bool bound_over;
 	bool deadline_over;
 
+	uint64_t n_sent, n_taken; /* bytes, by all actors */
 	int *fds;
 	size_t n_fds, fds_room;
 	struct enrolled *actors;
@@ -172,6 +175,8 @@ in_flight(const struct lab *lab)
 	long total = 0;
 	int n = 0;
 
+	if (lab->n_sent == lab->n_taken)
+		return 0;
 	for (size_t i = 0; i < lab->n_fds; i++)
 		if (ioctl(lab->fds[i], SIOCOUTQNSD, &n) == 0 && n > 0 &&
 		    !is_reset(lab->fds[i]))
@@ -320,10 +325,23 @@ lab_free(struct lab *lab)
 }
 
 void
+lab_reset(struct lab *lab)
+{
+	assert(!lab_is_real(lab));
+	for (size_t i = lab->n_actors; i-- > 0;)
+		lab->actors[i].reset(lab->actors[i].actor);
+	clock_reset(lab->clock);
+	trace_clear(lab->trace);
+	lab->n_sent = lab->n_taken = 0;
+	lab_set_deadline(lab, lab->deadline_ms);
+}
+
+void
 lab_set_deadline(struct lab *lab, int deadline_ms)
 {
 	struct timeval tv = { deadline_ms / 1000, deadline_ms % 1000 * 1000 };
 
+	lab->deadline_ms = deadline_ms;
 	lab->deadline_over = false;
 	event_del(lab->deadline);
 	if (deadline_ms > 0)
@@ -344,6 +362,18 @@ lab_go_real(struct lab *lab)
 	    event_new(lab->base, interrupt_fd, EV_READ, on_interrupt, lab);
 	if (lab->interrupt != NULL)
 		event_add(lab->interrupt, NULL);
+}
+
+void
+lab_keep_no_trace(struct lab *lab)
+{
+	trace_keep_nothing(lab->trace);
+}
+
+bool
+lab_is_traced(const struct lab *lab)
+{
+	return trace_keeps(lab->trace);
 }
 
 bool
@@ -418,6 +448,18 @@ grow(void **array, size_t n, size_t *room, size_t each)
 }
 
 void
+lab_count_sent(struct lab *lab, size_t size)
+{
+	lab->n_sent += size;
+}
+
+void
+lab_count_taken(struct lab *lab, size_t size)
+{
+	lab->n_taken += size;
+}
+
+void
 lab_add_fd(struct lab *lab, int fd)
 {
 	if (grow((void **)&lab->fds, lab->n_fds, &lab->fds_room, sizeof fd))
@@ -435,7 +477,8 @@ lab_drop_fd(struct lab *lab, int fd)
 }
 
 unsigned
-lab_enrol(struct lab *lab, enum lab_kind kind, void *actor, lab_close_fn *fn)
+lab_enrol(struct lab *lab, enum lab_kind kind, void *actor,
+    lab_actor_fn *close_fn, lab_actor_fn *reset_fn)
 {
 	unsigned number = 1;
 
@@ -445,7 +488,7 @@ lab_enrol(struct lab *lab, enum lab_kind kind, void *actor, lab_close_fn *fn)
 	for (size_t i = 0; i < lab->n_actors; i++)
 		number += lab->actors[i].kind == kind;
 	lab->actors[lab->n_actors++] =
-	    (struct enrolled){ kind, number, actor, fn };
+	    (struct enrolled){ kind, number, actor, close_fn, reset_fn };
 	return number;
 }
 

@@ -12,35 +12,26 @@
 #include "harness/lab_proxy.h"
 #include "harness/trace.h"
 
-struct lab_conn {
-	unsigned port;	  /* of the peer */
-	uint64_t end_seq; /* 0: not ended */
-};
-
 struct lab_backend {
 	struct lab *lab;
 	struct backend *backend;
 	unsigned number;
 	bool marks;
 	struct sockaddr_in address;
-	struct lab_conn *conns; /* connection i + 1 */
+	uint64_t *end_seqs; /* of connection i + 1; 0: not ended */
 	unsigned n_conns;
 };
 
 static void
 remember_conn(struct lab_backend *b, const struct backend_event *e)
 {
-	struct sockaddr_in sin = { 0 };
-	socklen_t size = sizeof sin;
-	struct lab_conn *conns = realloc(b->conns, e->conn * sizeof *conns);
+	uint64_t *seqs = realloc(b->end_seqs, e->conn * sizeof *seqs);
 
-	if (conns == NULL)
+	if (seqs == NULL)
 		return;
 	for (; b->n_conns < e->conn; b->n_conns++)
-		conns[b->n_conns] = (struct lab_conn){ 0, 0 };
-	getpeername(e->fd, (struct sockaddr *)&sin, &size);
-	b->conns = conns;
-	conns[e->conn - 1].port = ntohs(sin.sin_port);
+		seqs[b->n_conns] = 0;
+	b->end_seqs = seqs;
 }
 
 static void
@@ -53,63 +44,86 @@ tell_proxies(struct lab_backend *b, unsigned conn)
 }
 
 static void
-note_end(struct lab_backend *b, const struct backend_event *e)
+remember_end(struct lab_backend *b, unsigned conn)
 {
-	char text[TRACE_TEXT];
+	if (conn <= b->n_conns)
+		b->end_seqs[conn - 1] = trace_seq(lab_trace(b->lab));
+	tell_proxies(b, conn);
+}
 
-	snprintf(text, sizeof text, "%s at %s%s", fault_ending_name(e->ending),
-	    fault_point_name(e->point), e->by_hand ? ", by hand" : "");
-	lab_note(b->lab, "conn", e->conn, "ended", 0, text);
-	if (e->conn <= b->n_conns)
-		b->conns[e->conn - 1].end_seq = trace_seq(lab_trace(b->lab));
-	tell_proxies(b, e->conn);
+/* The timeline's word for an event, and what is said beside it. */
+static const char *
+describe(const struct backend_event *e, char text[TRACE_TEXT])
+{
+	switch (e->what) {
+	case BACKEND_ACCEPTED:
+		return "accepted";
+	case BACKEND_ARRIVED:
+		snprintf(text, TRACE_TEXT, "unread");
+		return "arrived";
+	case BACKEND_READ:
+		trace_snippet(text, e->bytes, e->size);
+		return "received";
+	case BACKEND_DISCARDED:
+		return "discarded";
+	case BACKEND_EXECUTED:
+		snprintf(text, TRACE_TEXT, "id %s", e->id);
+		return "executed";
+	case BACKEND_SENT:
+		trace_snippet(text, e->bytes, e->size);
+		return "sent";
+	case BACKEND_ANSWERED:
+		snprintf(text, TRACE_TEXT, "id %s", e->id);
+		return "answered";
+	case BACKEND_ENDED:
+		snprintf(text, TRACE_TEXT, "%s at %s%s",
+		    fault_ending_name(e->ending), fault_point_name(e->point),
+		    e->by_hand ? ", by hand" : "");
+		return "ended";
+	case BACKEND_PEER_CLOSED:
+		return e->error != 0 ? "reset" : "eof";
+	case BACKEND_CLOSED:
+		return "closed";
+	}
+	return "";
+}
+
+static void
+note(struct lab_backend *b, const struct backend_event *e)
+{
+	char text[TRACE_TEXT] = "";
+	const char *what = lab_is_traced(b->lab) ? describe(e, text) : "";
+
+	lab_note(b->lab, "conn", e->conn, what, e->size, text);
 }
 
 static void
 on_backend(void *arg, const struct backend_event *e)
 {
 	struct lab_backend *b = arg;
-	char text[TRACE_TEXT] = "";
-	const char *what = NULL;
 
-	switch (e->what) {
-	case BACKEND_ACCEPTED:
+	if (e->what == BACKEND_ACCEPTED) {
 		lab_add_fd(b->lab, e->fd);
 		remember_conn(b, e);
-		what = "accepted";
-		break;
-	case BACKEND_ARRIVED:
-		what = "arrived";
-		snprintf(text, sizeof text, "unread");
-		break;
-	case BACKEND_READ:
-		what = "received";
-		trace_snippet(text, e->bytes, e->size);
-		break;
-	case BACKEND_EXECUTED:
-		what = "executed";
-		snprintf(text, sizeof text, "id %s", e->id);
-		break;
-	case BACKEND_SENT:
-		what = "sent";
-		trace_snippet(text, e->bytes, e->size);
-		break;
-	case BACKEND_ANSWERED:
-		what = "answered";
-		snprintf(text, sizeof text, "id %s", e->id);
-		break;
-	case BACKEND_ENDED:
-		note_end(b, e);
-		return;
-	case BACKEND_PEER_CLOSED:
-		what = e->error != 0 ? "reset" : "eof";
-		break;
-	case BACKEND_CLOSED:
-		lab_drop_fd(b->lab, e->fd);
-		what = "closed";
-		break;
 	}
-	lab_note(b->lab, "conn", e->conn, what, e->size, text);
+	if (e->what == BACKEND_READ || e->what == BACKEND_DISCARDED)
+		lab_count_taken(b->lab, e->size);
+	if (e->what == BACKEND_SENT)
+		lab_count_sent(b->lab, e->size);
+	if (e->what == BACKEND_CLOSED)
+		lab_drop_fd(b->lab, e->fd);
+	note(b, e);
+	if (e->what == BACKEND_ENDED)
+		remember_end(b, e->conn);
+}
+
+static void
+lab_backend_reset(void *arg)
+{
+	struct lab_backend *b = arg;
+
+	backend_reset(b->backend);
+	b->n_conns = 0;
 }
 
 static void
@@ -118,7 +132,7 @@ lab_backend_free(void *arg)
 	struct lab_backend *b = arg;
 
 	backend_free(b->backend);
-	free(b->conns);
+	free(b->end_seqs);
 	free(b);
 }
 
@@ -147,7 +161,8 @@ lab_backend_new(struct lab *lab, const struct backend_options *options,
 	}
 	if (backend_listen(b->backend, fd) != 0)
 		goto fail;
-	b->number = lab_enrol(lab, LAB_BACKEND, b, lab_backend_free);
+	b->number =
+	    lab_enrol(lab, LAB_BACKEND, b, lab_backend_free, lab_backend_reset);
 	if (b->number != 0)
 		return b;
 fail:
@@ -182,26 +197,18 @@ lab_backend_marks(const struct lab_backend *b)
 	return b->marks;
 }
 
-static const struct lab_conn *
-find_conn(const struct lab_backend *b, unsigned n)
-{
-	return n > 0 && n <= b->n_conns ? &b->conns[n - 1] : NULL;
-}
-
 unsigned
 lab_backend_port(const struct lab_backend *b, unsigned conn)
 {
-	const struct lab_conn *c = find_conn(b, conn);
+	struct backend_conn c;
 
-	return c != NULL ? c->port : 0;
+	return backend_conn(b->backend, conn, &c) ? c.peer_port : 0;
 }
 
 uint64_t
 lab_backend_end_seq(const struct lab_backend *b, unsigned conn)
 {
-	const struct lab_conn *c = find_conn(b, conn);
-
-	return c != NULL ? c->end_seq : 0;
+	return conn > 0 && conn <= b->n_conns ? b->end_seqs[conn - 1] : 0;
 }
 
 unsigned

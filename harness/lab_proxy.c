@@ -118,10 +118,20 @@ note_attempt(struct lab_proxy *p, const struct proxy_event *e)
 {
 	char text[TRACE_TEXT] = "good";
 
-	if (e->decision != NULL)
+	if (e->decision != NULL && lab_is_traced(p->lab))
 		snprintf(text, sizeof text, "%s: %s",
 		    lab_proxy_action(e->decision->action), e->decision->why);
 	note(p, e, "attempt", 0, text);
+}
+
+static void
+note_bytes(struct lab_proxy *p, const struct proxy_event *e, const char *what)
+{
+	char text[TRACE_TEXT] = "";
+
+	if (lab_is_traced(p->lab))
+		trace_snippet(text, e->bytes, e->size);
+	note(p, e, what, e->size, text);
 }
 
 static enum proxy_answer
@@ -129,7 +139,6 @@ on_proxy(void *arg, const struct proxy_event *e)
 {
 	struct lab_proxy *p = arg;
 	enum proxy_answer answer = PROXY_GO;
-	char text[TRACE_TEXT];
 
 	switch (e->what) {
 	case PROXY_OPENED:
@@ -143,12 +152,12 @@ on_proxy(void *arg, const struct proxy_event *e)
 		    strchr(e->checkpoint, '.') + 1);
 		break;
 	case PROXY_READ:
-		note(p, e, "received", e->size,
-		    trace_snippet(text, e->bytes, e->size));
+		lab_count_taken(p->lab, e->size);
+		note_bytes(p, e, "received");
 		break;
 	case PROXY_SENT:
-		note(p, e, "sent", e->size,
-		    trace_snippet(text, e->bytes, e->size));
+		lab_count_sent(p->lab, e->size);
+		note_bytes(p, e, "sent");
 		break;
 	case PROXY_ATTEMPT:
 		remember_attempt(p, e);
@@ -164,6 +173,17 @@ on_proxy(void *arg, const struct proxy_event *e)
 }
 
 /* --------------------------------------------------------------- public -- */
+
+static void
+lab_proxy_reset(void *arg)
+{
+	struct lab_proxy *p = arg;
+
+	gate_disarm(&p->gate, NULL);
+	proxy_reset(p->proxy); /* whoever is held goes with it */
+	p->n_attempts = p->n_ends = 0;
+	p->id_of = 0;
+}
 
 static void
 lab_proxy_free(void *arg)
@@ -197,7 +217,8 @@ lab_proxy_new(struct lab *lab, const struct proxy_options *options, char *error,
 		close(fd);
 	if (p->proxy == NULL || proxy_listen(p->proxy, fd) != 0)
 		goto fail;
-	p->number = lab_enrol(lab, LAB_PROXY, p, lab_proxy_free);
+	p->number =
+	    lab_enrol(lab, LAB_PROXY, p, lab_proxy_free, lab_proxy_reset);
 	if (p->number != 0)
 		return p;
 fail:

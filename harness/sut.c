@@ -393,7 +393,7 @@ sut_new(struct lab *lab, const struct sut_options *o, char *error,
 		    error, error_size, "%s: %s", s->argv[0], strerror(code));
 		goto fail;
 	}
-	s->number = lab_enrol(lab, LAB_SUT, s, sut_free);
+	s->number = lab_enrol(lab, LAB_SUT, s, sut_free, NULL);
 	if (s->number == 0) {
 		snprintf(error, error_size, "out of memory");
 		goto fail;

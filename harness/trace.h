@@ -6,6 +6,7 @@
 #ifndef HARNESS_TRACE_H
 #define HARNESS_TRACE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,12 @@ struct trace;
 
 struct trace *trace_new(void);
 void trace_free(struct trace *);
+void trace_clear(struct trace *); /* begin empty again */
+
+/* Keep no entry from now on, and only count them.  Who would make up a text
+ * for one can ask before. */
+void trace_keep_nothing(struct trace *);
+bool trace_keeps(const struct trace *);
 
 /* Add an entry.  who and what must be static strings; text is cut at
  * TRACE_TEXT. */

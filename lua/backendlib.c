@@ -140,6 +140,16 @@ backend_add(lua_State *L)
 	return 0;
 }
 
+/* backend:clear_faults(): nothing fires any more, nor was to */
+static int
+backend_clear(lua_State *L)
+{
+	struct lab_backend *b = handle_actor(L, 1, BACKEND_CLASS);
+
+	backend_clear_faults(lab_backend_backend(b));
+	return 0;
+}
+
 static void
 set_integer(lua_State *L, const char *name, lua_Integer value)
 {
@@ -249,8 +259,8 @@ void
 backendlib_open(lua_State *L)
 {
 	static const luaL_Reg methods[] = { { "conn", connlib_conn },
-		{ "fault", backend_add }, { "ledger", backend_books },
-		{ NULL, NULL } };
+		{ "fault", backend_add }, { "clear_faults", backend_clear },
+		{ "ledger", backend_books }, { NULL, NULL } };
 	static const luaL_Reg meta[] = { { "__tostring", backend_tostring },
 		{ NULL, NULL } };
 

@@ -37,7 +37,7 @@ connlib_conn(lua_State *L)
 			    (LUAI_UACINT)n, (int)n_conns,
 			    n_conns == 1 ? "was" : "were");
 	}
-	handle_push(L, 1, CONN_CLASS, b, (unsigned long)n);
+	handle_push_passing(L, 1, CONN_CLASS, b, (unsigned long)n);
 	return 1;
 }
 
@@ -223,8 +223,9 @@ conn_tostring(lua_State *L)
 	struct handle *h = luaL_checkudata(L, 1, CONN_CLASS);
 	struct backend_conn c;
 
-	if (h->box->lab == NULL) {
-		lua_pushfstring(L, "conn %d (lab closed)", (int)h->n);
+	if (!handle_is_good(h)) {
+		lua_pushfstring(L, "conn %d (lab %s)", (int)h->n,
+		    h->box->lab == NULL ? "closed" : "reset");
 		return 1;
 	}
 	check_conn(L, &c);

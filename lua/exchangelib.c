@@ -11,7 +11,7 @@
 void
 exchangelib_push(lua_State *L, int client_index, struct exchange *e)
 {
-	handle_push(L, client_index, EXCHANGE_CLASS, e, 0);
+	handle_push_passing(L, client_index, EXCHANGE_CLASS, e, 0);
 }
 
 /* ----------------------------------------------------------------- reply -- */
@@ -249,8 +249,9 @@ exchange_tostring(lua_State *L)
 {
 	struct handle *h = luaL_checkudata(L, 1, EXCHANGE_CLASS);
 
-	if (h->box->lab == NULL)
-		lua_pushliteral(L, "exchange (closed)");
+	if (!handle_is_good(h))
+		lua_pushfstring(L, "exchange (%s)",
+		    h->box->lab == NULL ? "closed" : "reset");
 	else
 		lua_pushfstring(L, "exchange %s %s (%s)",
 		    exchange_method(h->actor), exchange_path(h->actor),

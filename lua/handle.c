@@ -59,9 +59,9 @@ handle_push(lua_State *L, int lab_index, const char *class, void *actor,
 
 	lab_index = lua_absindex(L, lab_index);
 	h = lua_newuserdatauv(L, sizeof *h, 1);
-	h->box = box_of(L, lab_index);
-	h->actor = actor;
-	h->n = n;
+	*h = (struct handle){
+		.box = box_of(L, lab_index), .actor = actor, .n = n
+	};
 	if (luaL_testudata(L, lab_index, LAB_CLASS) != NULL)
 		lua_pushvalue(L, lab_index);
 	else
@@ -72,6 +72,24 @@ handle_push(lua_State *L, int lab_index, const char *class, void *actor,
 }
 
 struct handle *
+handle_push_passing(lua_State *L, int lab_index, const char *class, void *actor,
+    unsigned long n)
+{
+	struct handle *h = handle_push(L, lab_index, class, actor, n);
+
+	h->passing = true;
+	h->n_resets = h->box->n_resets;
+	return h;
+}
+
+bool
+handle_is_good(const struct handle *h)
+{
+	return h->box->lab != NULL &&
+	    (!h->passing || h->n_resets == h->box->n_resets);
+}
+
+struct handle *
 handle_check(lua_State *L, int index, const char *class)
 {
 	struct handle *h = luaL_checkudata(L, index, class);
@@ -79,6 +97,9 @@ handle_check(lua_State *L, int index, const char *class)
 	if (h->box->lab == NULL)
 		luaL_error(
 		    L, "the lab of this %s is closed", strchr(class, '.') + 1);
+	if (!handle_is_good(h))
+		luaL_error(L, "this %s is gone: the lab was reset",
+		    strchr(class, '.') + 1);
 	return h;
 }
 

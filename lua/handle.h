@@ -2,8 +2,8 @@
  *
  * A lab is a userdata of its own (struct lab_box).  Everything made in it is a
  * small userdata that keeps the lab alive as a Lua value and knows when the
- * lab was closed: using it then is an error at the caller's line, never a
- * crash.
+ * lab was closed, or reset: using it then is an error at the caller's line,
+ * never a crash.
  */
 #ifndef LUA_HANDLE_H
 #define LUA_HANDLE_H
@@ -30,12 +30,17 @@ struct lab_box {
 	struct lab *lab;      /* NULL once closed */
 	struct task *tasks;   /* in the order in which they were made */
 	struct task *running; /* NULL: the main script */
+	unsigned n_resets;
 };
 
 struct handle {
 	struct lab_box *box;
 	void *actor;	 /* the harness's object */
 	unsigned long n; /* conn: its number; held: its key */
+	/* It goes with the connections: used after the next lab:reset(), it
+	 * raises. */
+	bool passing;
+	unsigned n_resets; /* of the lab when it was made */
 };
 
 /* Make a class: a metatable with methods, and optionally a function that
@@ -48,6 +53,13 @@ void handle_class(lua_State *L, const char *name, const luaL_Reg *methods,
  * any object of that lab. */
 struct handle *handle_push(lua_State *L, int lab_index, const char *class,
     void *actor, unsigned long n);
+
+/* The same for what does not outlive lab:reset(). */
+struct handle *handle_push_passing(lua_State *L, int lab_index,
+    const char *class, void *actor, unsigned long n);
+
+/* May what it stands for still be used?  For tostring(), which never raises. */
+bool handle_is_good(const struct handle *);
 
 /* The object at index; raises where it is something else or its lab is
  * closed. */

@@ -10,7 +10,7 @@ heldlib_push(lua_State *L, int proxy_index, unsigned long key)
 {
 	struct handle *proxy = lua_touserdata(L, proxy_index);
 
-	handle_push(L, proxy_index, HELD_CLASS, proxy->actor, key);
+	handle_push_passing(L, proxy_index, HELD_CLASS, proxy->actor, key);
 }
 
 /* NULL once it was released or is gone. */
@@ -57,7 +57,7 @@ static int
 held_tostring(lua_State *L)
 {
 	struct handle *h = luaL_checkudata(L, 1, HELD_CLASS);
-	const struct gate_held *held = h->box->lab != NULL ? find(h) : NULL;
+	const struct gate_held *held = handle_is_good(h) ? find(h) : NULL;
 
 	if (held == NULL)
 		lua_pushliteral(L, "held (released)");

@@ -16,15 +16,17 @@
 int
 lablib_new(lua_State *L)
 {
-	static const char *const names[] = { "deadline_ms", "real_time", NULL };
+	static const char *const names[] = { "deadline_ms", "real_time",
+		"timeline", NULL };
 	struct lab_box *box;
 	long deadline_ms;
-	bool real_time;
+	bool real_time, timeline;
 
 	options_check(L, 1, "race.lab", names);
 	deadline_ms = options_integer(
 	    L, 1, "race.lab", "deadline_ms", DEADLINE_MS, 1, 86400000);
 	real_time = options_boolean(L, 1, "race.lab", "real_time", false);
+	timeline = options_boolean(L, 1, "race.lab", "timeline", true);
 	box = lua_newuserdatauv(L, sizeof *box, 1);
 	memset(box, 0, sizeof *box);
 	lua_newtable(L);
@@ -35,6 +37,8 @@ lablib_new(lua_State *L)
 		return luaL_error(L, "race.lab: out of memory or descriptors");
 	if (real_time)
 		lab_go_real(box->lab);
+	if (!timeline)
+		lab_keep_no_trace(box->lab);
 	return 1;
 }
 
@@ -119,6 +123,26 @@ lab_close(lua_State *L)
 	lua_insert(L, -2);
 	lua_concat(L, 2);
 	return lua_error(L);
+}
+
+/* lab:reset(): the same actors, and nothing has happened yet */
+static int
+lab_reset_method(lua_State *L)
+{
+	struct lab_box *box = handle_check_lab(L, 1);
+
+	if (box->running != NULL)
+		return luaL_error(L, "a task cannot reset its own lab");
+	if (lab_is_real(box->lab))
+		return luaL_error(L,
+		    "lab:reset: with real time nothing can begin anew; make "
+		    "another lab");
+	block_drop_tasks(box);
+	lua_newtable(L); /* it kept the tasks, and the verdicts' places */
+	lua_setiuservalue(L, 1, 1);
+	box->n_resets++;
+	lab_reset(box->lab);
+	return 0;
 }
 
 static int
@@ -212,8 +236,8 @@ lablib_open(lua_State *L)
 		{ "sut", sutlib_new }, { "verdict", verdictlib_verdict },
 		{ "trace", tracelib_trace }, { "deadline", lab_deadline },
 		{ "advance", lab_advance }, { "now", lab_now },
-		{ "task", block_task }, { "close", lab_close },
-		{ NULL, NULL } };
+		{ "task", block_task }, { "reset", lab_reset_method },
+		{ "close", lab_close }, { NULL, NULL } };
 	static const luaL_Reg meta[] = { { "__close", lab_close },
 		{ "__gc", lab_gc }, { "__tostring", lab_tostring },
 		{ NULL, NULL } };

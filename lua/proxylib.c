@@ -197,6 +197,24 @@ proxy_wait(lua_State *L)
 	return block(L, h->box, is_held, w, call, held);
 }
 
+/* proxy:held([checkpoint]): what stands there, longest first, or nil */
+static int
+proxy_held(lua_State *L)
+{
+	struct handle *h = handle_check(L, 1, PROXY_CLASS);
+	const struct gate *gate = lab_proxy_gate(h->actor);
+	const struct gate_held *found = gate->n_held > 0 ? gate->held : NULL;
+
+	if (!lua_isnoneornil(L, 2))
+		found = gate_find(
+		    gate, check_checkpoint(L, 2, "proxy:held"), "", 0);
+	if (found == NULL)
+		lua_pushnil(L);
+	else
+		heldlib_push(L, 1, found->key);
+	return 1;
+}
+
 /* proxy:release(checkpoint | held | nothing): lets it, or all, go, and disarms
  * what was armed there */
 static int
@@ -339,7 +357,8 @@ void
 proxylib_open(lua_State *L)
 {
 	static const luaL_Reg methods[] = { { "hold", proxy_hold },
-		{ "wait", proxy_wait }, { "release", proxy_release_method },
+		{ "held", proxy_held }, { "wait", proxy_wait },
+		{ "release", proxy_release_method },
 		{ "attempts", proxy_attempts }, { "pool", proxy_pool_method },
 		{ NULL, NULL } };
 	static const luaL_Reg meta[] = { { "__tostring", proxy_tostring },

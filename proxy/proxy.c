@@ -49,7 +49,6 @@ on_client(evutil_socket_t listener, short what, void *arg)
 		p->starved = fd < 0 && errno != EAGAIN;
 		if (fd < 0)
 			return;
-		io_no_delay(fd);
 		if (!session_open(p, fd))
 			io_reset(fd);
 	}
@@ -78,6 +77,7 @@ proxy_listen(struct proxy *p, int fd)
 	else if (p->listener != NULL || p->draining)
 		errno = EALREADY;
 	else if (evutil_make_socket_nonblocking(fd) == 0) {
+		io_no_delay(fd); /* what it accepts inherits it */
 		errno = ENOMEM;
 		p->listener = event_new(
 		    p->base, fd, EV_READ | EV_PERSIST | EV_ET, on_client, p);
@@ -123,17 +123,37 @@ proxy_n_sessions(const struct proxy *p)
 	return p->n_sessions;
 }
 
+static void
+close_all(struct proxy *p)
+{
+	while (!TAILQ_EMPTY(&p->sessions))
+		session_close(TAILQ_FIRST(&p->sessions));
+	while (!TAILQ_EMPTY(&p->upstreams))
+		upstream_close(TAILQ_FIRST(&p->upstreams));
+}
+
 void
 proxy_free(struct proxy *p)
 {
 	if (p == NULL)
 		return;
 	stop_listening(p);
-	while (!TAILQ_EMPTY(&p->sessions))
-		session_close(TAILQ_FIRST(&p->sessions));
-	while (!TAILQ_EMPTY(&p->upstreams))
-		upstream_close(TAILQ_FIRST(&p->upstreams));
+	close_all(p);
 	free(p);
+}
+
+void
+proxy_reset(struct proxy *p)
+{
+	int fd;
+
+	close_all(p);
+	while (p->listener != NULL &&
+	    (fd = accept4(
+		 event_get_fd(p->listener), NULL, NULL, SOCK_CLOEXEC)) >= 0)
+		io_reset(fd);
+	p->starved = false;
+	p->n_opened_sessions = p->n_opened_upstreams = p->n_exchanges = 0;
 }
 
 void
