@@ -236,6 +236,7 @@ book(struct valve *v, const char *bytes, size_t n)
 	valve_facts(v)->received += n;
 	a = valve_attempt(v);
 	a->read = v->taken;
+	a->head = f->head_end;
 	a->whole = v->whole;
 	ledger_name(a, f->method, f->target, f->id);
 	valve_tell(v,

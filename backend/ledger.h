@@ -31,7 +31,8 @@ struct ledger_attempt {
 	unsigned request; /* n-th request on it */
 	size_t unread;	  /* bytes that arrived and nobody read */
 	size_t read;	  /* bytes taken */
-	bool whole;	  /* … which was all of the request */
+	size_t head;	  /* of its head in all; 0: not known */
+	bool whole;	  /* all of the request was taken */
 	/* it arrived on a connection that the backend had already ended */
 	bool after_end;
 	/* whether it arrived cannot be known: the connection vanished, no
@@ -39,6 +40,10 @@ struct ledger_attempt {
 	 * sent since */
 	bool unseen;
 	unsigned executed; /* how often the handler ran: 0 or 1 */
+	/* executed: the content it was given, without any chunked coding;
+	 * content_known: not with a server of the user's own */
+	bool content_known;
+	uint64_t content_size, content_hash; /* ledger_hash() */
 	size_t answered;   /* bytes of the final response sent */
 	bool answered_whole;
 	unsigned long mark; /* of its response; 0: none yet */

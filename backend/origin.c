@@ -53,7 +53,8 @@ struct job {
 	struct origin_reply reply;
 	char method[16];
 	void *timer;
-	char *body; /* of the request, for /echo */
+	uint64_t content_size, content_hash; /* of the request's body */
+	char *body;			     /* … kept, for /echo */
 	size_t body_size, body_room;
 };
 
@@ -93,19 +94,25 @@ read_stream(void *arg, uint64_t offset, char *to, size_t room)
 }
 
 static struct MHD_Response *
-stream_response(size_t size, bool chunked)
+stream_response(size_t size, enum resource_kind kind)
 {
+	bool sized = kind == RESOURCE_BYTES;
 	struct stream *s = malloc(sizeof *s);
 	struct MHD_Response *r;
 
 	if (s == NULL)
 		return NULL;
 	s->size = size;
-	s->chunk = chunked ? CHUNK_SIZE : SIZE_MAX;
+	s->chunk = kind == RESOURCE_CHUNKED ? CHUNK_SIZE : SIZE_MAX;
 	r = MHD_create_response_from_callback(
-	    chunked ? MHD_SIZE_UNKNOWN : size, 32 * 1024, read_stream, s, free);
-	if (r == NULL)
+	    sized ? size : MHD_SIZE_UNKNOWN, 32 * 1024, read_stream, s, free);
+	if (r == NULL) {
 		free(s);
+		return NULL;
+	}
+	if (kind == RESOURCE_CLOSE)
+		MHD_set_response_options(
+		    r, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
 	return r;
 }
 
@@ -161,11 +168,14 @@ make_response(struct job *job, struct ledger_mark *mark)
 	switch (what->kind) {
 	case RESOURCE_BYTES:
 	case RESOURCE_CHUNKED:
+	case RESOURCE_CLOSE:
 		mark->body_size = what->n;
 		mark->body_hash = stream_hash(what->n);
 		/* libmicrohttpd would send the last chunk to a HEAD, too. */
-		return stream_response(
-		    what->n, what->kind == RESOURCE_CHUNKED && !job->no_body);
+		return stream_response(what->n,
+		    what->kind == RESOURCE_CHUNKED && job->no_body
+			? RESOURCE_BYTES
+			: what->kind);
 	case RESOURCE_ECHO:
 		return buffer_response(mark, job->body, job->body_size);
 	case RESOURCE_STATUS:
@@ -240,7 +250,8 @@ tell_executed(struct job *job, const char *method, bool executed)
 	    job->mhd, MHD_HEADER_KIND, LEDGER_ID_HEADER);
 	char id[FOLLOW_ID_MAX];
 	struct origin_request request = { method, job->target,
-		header != NULL ? header : id, executed };
+		header != NULL ? header : id, executed, job->content_size,
+		job->content_hash };
 
 	follow_path_id(job->target, id);
 	snprintf(job->method, sizeof job->method, "%s", method);
@@ -352,6 +363,9 @@ handle(void *arg, struct MHD_Connection *mhd, const char *url,
 	if (!job->begun)
 		return begin(job, method);
 	if (*upload_size > 0) {
+		job->content_size += *upload_size;
+		job->content_hash =
+		    ledger_hash(job->content_hash, upload, *upload_size);
 		keep_body(job, upload, *upload_size);
 		*upload_size = 0;
 		return MHD_YES;
@@ -378,6 +392,7 @@ on_target(void *arg, const char *target, struct MHD_Connection *mhd)
 	job->conn->job = job;
 	job->mhd = mhd;
 	job->resource = resource_of(target);
+	job->content_hash = LEDGER_HASH_INIT;
 	return job;
 }
 

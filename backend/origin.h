@@ -22,6 +22,8 @@ struct origin_request {
 	const char *target;
 	const char *id; /* by libmicrohttpd's own reading of the head */
 	bool executed;	/* false: refused before its body was read */
+	/* of its content, without any chunked coding; ledger_hash() */
+	uint64_t body_size, body_hash;
 };
 
 /* … and what it must know to answer. */

@@ -12,6 +12,7 @@ static const struct {
 } table[] = {
 	{ "/bytes/", RESOURCE_BYTES, 0, RESOURCE_BYTES_MAX },
 	{ "/chunked/", RESOURCE_CHUNKED, 0, RESOURCE_BYTES_MAX },
+	{ "/close/", RESOURCE_CLOSE, 0, RESOURCE_BYTES_MAX },
 	{ "/delay/", RESOURCE_DELAY, 0, RESOURCE_DELAY_MAX },
 	{ "/status/", RESOURCE_STATUS, 200, 599 },
 };

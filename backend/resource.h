@@ -2,6 +2,7 @@
  *
  *	/bytes/N     N bytes, Content-Length
  *	/chunked/N   N bytes, chunked
+ *	/close/N     N bytes, ended by the end of the connection
  *	/echo        the request's body
  *	/delay/MS    a line of text, MS milliseconds later
  *	/status/NNN  that status
@@ -23,6 +24,7 @@ enum resource_kind {
 	RESOURCE_TEXT,
 	RESOURCE_BYTES,
 	RESOURCE_CHUNKED,
+	RESOURCE_CLOSE,
 	RESOURCE_ECHO,
 	RESOURCE_DELAY,
 	RESOURCE_STATUS,
@@ -31,13 +33,13 @@ enum resource_kind {
 
 struct resource {
 	enum resource_kind kind;
-	size_t n; /* BYTES, CHUNKED, DELAY, STATUS */
+	size_t n; /* BYTES, CHUNKED, CLOSE, DELAY, STATUS */
 };
 
 /* What a request target names; its query is ignored. */
 struct resource resource_of(const char *target);
 
-/* Write size bytes of the body of /bytes/N and /chunked/N, from offset on. */
+/* Write size bytes of the body of /bytes/N and its like, from offset on. */
 void resource_fill(char *to, size_t offset, size_t size);
 
 #endif

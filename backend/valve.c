@@ -238,6 +238,9 @@ valve_executed(void *valve, const struct origin_request *request,
 		return;
 	v->executed = v->executed_now = true;
 	a->executed = 1;
+	a->content_known = true;
+	a->content_size = request->body_size;
+	a->content_hash = request->body_hash;
 	valve_tell(v, (struct backend_event){ .what = BACKEND_EXECUTED });
 }
 

@@ -47,9 +47,10 @@ struct exchange {
 	char id[LEDGER_ID_MAX];
 	char method[16], path[256];
 	bool open, raw, chunked;
+	uint64_t content_size, content_hash; /* … of what was to be sent */
 	void *timer;
 	int64_t start_ms, end_ms;
-	uint64_t start_seq;
+	uint64_t start_seq, end_seq;
 	struct told told;
 	struct reply reply;
 };
@@ -81,6 +82,7 @@ end_exchange(struct exchange *e)
 {
 	e->told.done = true;
 	e->end_ms = lab_now_ms(e->client->lab);
+	e->end_seq = trace_seq(lab_trace(e->client->lab));
 	clock_timer_free(e->timer);
 	e->timer = NULL;
 }
@@ -406,6 +408,8 @@ client_start(struct client *c, const struct client_request *request)
 	snprintf(e->path, sizeof e->path, "%s", r.path);
 	e->open = r.open;
 	e->chunked = r.open ? r.length < 0 : r.chunked;
+	e->content_size = r.body_size;
+	e->content_hash = ledger_hash(LEDGER_HASH_INIT, r.body, r.body_size);
 	at = e->conn->out.size;
 	compose_request(&e->conn->out, &r);
 	ledger_id_of(e->conn->out.p + at, e->conn->out.size - at, e->id);
@@ -483,6 +487,8 @@ exchange_send(struct exchange *e, const char *bytes, size_t size)
 	struct conn *k = e->conn;
 
 	assert(e->open);
+	e->content_size += size;
+	e->content_hash = ledger_hash(e->content_hash, bytes, size);
 	if (k->gone)
 		return ENOTCONN;
 	if (k->half_closed)
@@ -544,10 +550,24 @@ exchange_path(const struct exchange *e)
 	return e->path;
 }
 
+bool
+exchange_content(const struct exchange *e, uint64_t *size, uint64_t *hash)
+{
+	*size = e->content_size;
+	*hash = e->content_hash;
+	return !e->raw;
+}
+
 uint64_t
 exchange_start_seq(const struct exchange *e)
 {
 	return e->start_seq;
+}
+
+uint64_t
+exchange_end_seq(const struct exchange *e)
+{
+	return e->end_seq;
 }
 
 int64_t

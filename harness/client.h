@@ -112,8 +112,15 @@ const char *exchange_id(const struct exchange *); /* "": none */
 const char *exchange_method(const struct exchange *);
 const char *exchange_path(const struct exchange *);
 
+/* The content that was to be sent so far, without any chunked coding.
+ * Returns: false where nobody knows: raw bytes. */
+bool exchange_content(const struct exchange *, uint64_t *size, uint64_t *hash);
+
 /* Where in the timeline it began; see trace_seq(). */
 uint64_t exchange_start_seq(const struct exchange *);
+
+/* … and where it ended.  Needs: done. */
+uint64_t exchange_end_seq(const struct exchange *);
 
 /* Lab's time from start to end (or now). */
 int64_t exchange_ms(const struct exchange *);

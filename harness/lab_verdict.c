@@ -20,14 +20,27 @@ was_held(struct lab *lab, const char *id, unsigned port)
 	return false;
 }
 
+/* Was it over before the exchange began? */
+static bool
+ended_before(
+    const struct lab_backend *b, unsigned conn, const struct exchange *e)
+{
+	return lab_backend_end_seq(b, conn) <= exchange_start_seq(e);
+}
+
 /* What the request had to do with the end of its connection. */
 static enum order
-order_of(const struct ledger_attempt *a)
+order_of(const struct lab_backend *b, const struct ledger_attempt *a,
+    const struct exchange *e)
 {
-	/* It came afterwards; that could be known, unless all vanished. */
+	/* Connecting brought it about. */
+	if (a->ended_on == POINT_ACCEPT && !ended_before(b, a->conn, e))
+		return ORDER_CAUSED;
+	/* It came afterwards; that could be known, unless nobody was told. */
 	if (a->after_end)
-		return a->ending == ENDING_VANISH ? ORDER_CROSSING
-						  : ORDER_SETTLED;
+		return a->ending == ENDING_VANISH || a->ending == ENDING_STALL
+		    ? ORDER_CROSSING
+		    : ORDER_SETTLED;
 	/* It lay unread; an idle connection may be closed all the same. */
 	if (a->ended_on == POINT_ARRIVAL || a->ended_on == POINT_IDLE)
 		return ORDER_CROSSING;
@@ -41,6 +54,19 @@ decide(struct lab_verdict *v, enum order order)
 {
 	if (order > v->order)
 		v->order = order;
+}
+
+/* Another content than the client's was executed: then it was not this request
+ * that was. */
+static bool
+is_altered(const struct ledger_attempt *a, const struct exchange *e)
+{
+	uint64_t size, hash;
+
+	if (a->executed == 0 || !a->content_known ||
+	    !exchange_content(e, &size, &hash))
+		return false;
+	return a->content_size != size || a->content_hash != hash;
 }
 
 static void
@@ -58,7 +84,10 @@ count_attempts(struct lab *lab, struct lab_backend *b, const char *id,
 		if (strcmp(a->id, id) != 0)
 			continue;
 		v->attempts++;
-		v->executed += a->executed;
+		if (is_altered(a, v->exchange))
+			v->altered++;
+		else
+			v->executed += a->executed;
 		f->answered = f->answered || a->answered_whole;
 		v->connections += a->conn != last_conn;
 		last_conn = a->conn;
@@ -68,13 +97,14 @@ count_attempts(struct lab *lab, struct lab_backend *b, const char *id,
 		decide(v,
 		    was_held(lab, id, lab_backend_port(b, a->conn))
 			? ORDER_HELD
-			: order_of(a));
+			: order_of(b, a, v->exchange));
 	}
 }
 
 /* Connections that ended without the request having arrived there: it may have
  * been chosen for one all the same, and met the reset before its first byte
- * left.  Only our own proxy can tell. */
+ * left.  Only our own proxy can tell; but one that was opened meanwhile, and
+ * ended as it was accepted, was opened for it. */
 static void
 look_at_ends(struct lab *lab, struct lab_backend *b, const char *id,
     struct lab_verdict *v)
@@ -83,15 +113,20 @@ look_at_ends(struct lab *lab, struct lab_backend *b, const char *id,
 	struct backend_conn c;
 
 	for (unsigned n = 1; backend_conn(backend, n, &c); n++) {
+		bool before = ended_before(b, n, v->exchange);
+
 		if (!c.ended)
 			continue;
 		if (was_held(lab, id, c.peer_port)) {
 			v->reached = true;
 			decide(v, ORDER_HELD);
-		} else if (c.ended_on == POINT_IDLE &&
-		    lab_backend_end_seq(b, n) <=
-			exchange_start_seq(v->exchange)) {
+		} else if (c.ended_on == POINT_IDLE && before) {
 			decide(v, ORDER_SETTLED);
+		} else if (c.ended_on == POINT_ACCEPT && !before &&
+		    lab_backend_end_seq(b, n) <=
+			exchange_end_seq(v->exchange)) {
+			v->reached = true;
+			decide(v, ORDER_CAUSED);
 		}
 	}
 }

@@ -14,10 +14,12 @@ struct lab_verdict {
 	unsigned attempts;    /* sendings that the backend met */
 	unsigned connections; /* … on so many connections */
 	unsigned executed;
+	unsigned altered; /* executed with another content than was sent */
 	bool unseen; /* there may have been more: a connection vanished */
 	struct told told;
 	int status; /* of the response told; 0: none */
-	/* The request truly rode a connection that the backend ended. */
+	/* The request truly rode a connection that the backend ended, or was
+	 * the reason to open it. */
 	bool reached;
 	enum order order; /* what decided; ORDER_NONE: nothing was ended */
 	struct exchange *exchange;

@@ -174,7 +174,7 @@ set_string(lua_State *L, const char *name, const char *value)
 static void
 push_attempt(lua_State *L, const struct ledger_attempt *a)
 {
-	lua_createtable(L, 0, 18);
+	lua_createtable(L, 0, 22);
 	set_string(L, "id", a->id);
 	set_string(L, "method", a->method);
 	set_string(L, "path", a->path);
@@ -182,10 +182,13 @@ push_attempt(lua_State *L, const struct ledger_attempt *a)
 	set_integer(L, "request", a->request);
 	set_integer(L, "unread", (lua_Integer)a->unread);
 	set_integer(L, "read", (lua_Integer)a->read);
+	set_integer(L, "head", (lua_Integer)a->head);
 	set_boolean(L, "whole", a->whole);
 	set_boolean(L, "after_end", a->after_end);
 	set_boolean(L, "unseen", a->unseen);
 	set_integer(L, "executed", a->executed);
+	if (a->content_known)
+		set_integer(L, "content", (lua_Integer)a->content_size);
 	set_integer(L, "answered", (lua_Integer)a->answered);
 	set_boolean(L, "answered_whole", a->answered_whole);
 	set_integer(L, "mark", (lua_Integer)a->mark);

@@ -79,6 +79,8 @@ push_verdict(lua_State *L, const char *id, const struct lab_verdict *v)
 	lua_setfield(L, -2, "attempts");
 	lua_pushinteger(L, v->connections);
 	lua_setfield(L, -2, "connections");
+	lua_pushinteger(L, v->altered);
+	lua_setfield(L, -2, "altered");
 	set_flag(L, "unseen", v->unseen);
 	set_flag(L, "reached", v->reached);
 	lua_pushstring(L, verdict_order_word(v->order));
