@@ -131,7 +131,7 @@ $(B)/lib/closerace/core.so: $(call objs,lua) $(PARTS)
 	$(call link,-shared) $(call pkg,--libs,$(backend_PKGS))
 
 # The Lua modules, built into the program.
-MODULES := $(wildcard lua/closerace/*.lua)
+MODULES := $(wildcard lua/closerace/*.lua lua/closerace/*/*.lua)
 $(O)/lua/modules.c: lua/embed.lua $(MODULES)
 	@mkdir -p $(@D)
 	$(Q)$(LUA) lua/embed.lua $(MODULES) >$@

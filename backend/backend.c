@@ -392,6 +392,12 @@ backend_end(struct backend *b, unsigned conn, enum ending ending,
 	return valve_end_by_hand(v, ending, say, say_size, error, error_size);
 }
 
+void
+backend_forked(void)
+{
+	witness_forked();
+}
+
 const char *
 backend_cannot_vanish(void)
 {

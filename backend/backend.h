@@ -136,6 +136,10 @@ void backend_release(struct backend *, unsigned conn, enum backend_direction);
 int backend_end(struct backend *, unsigned conn, enum ending, const void *say,
     size_t say_size, char *error, size_t error_size);
 
+/* After a fork, in the child: let go of what the process keeps for its next
+ * backend; it is the parent's.  Needs: no backend open. */
+void backend_forked(void);
+
 /* Can this process make a connection vanish (TCP_REPAIR, CAP_NET_ADMIN)?  A
  * static sentence with the reason why not; NULL where it can. */
 const char *backend_cannot_vanish(void);

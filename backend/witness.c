@@ -242,3 +242,11 @@ witness_forget(struct witness *w, const struct sockaddr_in *peer)
 	if (*at != NULL)
 		unlink_at(w, at);
 }
+
+void
+witness_forked(void)
+{
+	if (spare_fd >= 0)
+		close(spare_fd);
+	spare_fd = -1;
+}

@@ -19,6 +19,9 @@ struct witness;
 struct witness *witness_new(struct event_base *, unsigned short port);
 void witness_free(struct witness *); /* NULL is allowed */
 
+/* After a fork, in the child: close the one that is kept. */
+void witness_forked(void);
+
 /* From now on enter into the ledger what peer sends; unread says as what. */
 void witness_watch(
     struct witness *, const struct sockaddr_in *peer, const struct unread *);

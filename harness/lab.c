@@ -21,6 +21,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "backend/backend.h"
 #include "harness/clock.h"
 #include "harness/listener.h"
 #include "harness/trace.h"
@@ -89,6 +90,13 @@ bool
 lab_is_interrupted(void)
 {
 	return interrupted != 0;
+}
+
+void
+lab_forked(void)
+{
+	listener_forked();
+	backend_forked();
 }
 
 /* ------------------------------------------------------------ callbacks -- */

@@ -81,6 +81,10 @@ bool lab_has_passed(const struct lab *, int64_t ms);
 void lab_interrupt(void);
 bool lab_is_interrupted(void);
 
+/* After a fork, in the child: let go of the sockets that a process keeps from
+ * one lab to the next; they are the parent's.  Needs: no lab open. */
+void lab_forked(void);
+
 /* --------------------------------------------------- for actors of a lab --- */
 
 /* Is the timeline kept?  Where it is not, a note's text need not be made. */

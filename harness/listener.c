@@ -62,3 +62,10 @@ listener_park(int fd)
 		reset(waiting);
 	parked[n_parked++] = fd;
 }
+
+void
+listener_forked(void)
+{
+	while (n_parked > 0)
+		close(parked[--n_parked]);
+}

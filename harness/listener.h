@@ -27,4 +27,7 @@ int listener_take(struct sockaddr_in *address);
  */
 void listener_park(int fd);
 
+/* After a fork, in the child: close what is kept; it is the parent's. */
+void listener_forked(void);
+
 #endif

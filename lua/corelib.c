@@ -13,6 +13,7 @@
 #include "lua/lablib.h"
 #include "lua/tracelib.h"
 #include "lua/verdicts.h"
+#include "lua/workerlib.h"
 
 #include "backend/backend.h"
 #include "proxy/proxy.h"
@@ -44,11 +45,43 @@ core_cannot_vanish(lua_State *L)
 	return 1;
 }
 
-/* core.is_terminal(): does stdout go to a person? */
+/* core.is_terminal(["stdout" | "stderr"]): does it go to a person? */
 static int
 core_is_terminal(lua_State *L)
 {
-	lua_pushboolean(L, isatty(STDOUT_FILENO));
+	static const char *const names[] = { "stdout", "stderr", NULL };
+	int which = luaL_checkoption(L, 1, "stdout", names);
+
+	lua_pushboolean(L, isatty(which == 0 ? STDOUT_FILENO : STDERR_FILENO));
+	return 1;
+}
+
+/* core.proxy_options(): every option of the proxy but its upstream, as a list
+ * of { name, help, value, allowed } */
+static int
+core_proxy_options(lua_State *L)
+{
+	const char *name, *help;
+	char value[64], allowed[128];
+	lua_Integer n = 0;
+
+	lua_newtable(L);
+	for (size_t i = 0;
+	     proxy_options_describe(i, &name, &help, value, allowed) == 0;
+	     i++) {
+		if (strcmp(name, "upstream") == 0)
+			continue;
+		lua_createtable(L, 0, 4);
+		lua_pushstring(L, name);
+		lua_setfield(L, -2, "name");
+		lua_pushstring(L, help);
+		lua_setfield(L, -2, "help");
+		lua_pushstring(L, value);
+		lua_setfield(L, -2, "value");
+		lua_pushstring(L, allowed);
+		lua_setfield(L, -2, "allowed");
+		lua_rawseti(L, -2, ++n);
+	}
 	return 1;
 }
 
@@ -150,6 +183,8 @@ luaopen_closerace_core(lua_State *L)
 		{ "now_ms", core_now_ms },
 		{ "is_interrupted", core_is_interrupted },
 		{ "is_terminal", core_is_terminal },
+		{ "proxy_options", core_proxy_options },
+		{ "worker", workerlib_new },
 		{ "find_program", core_find_program },
 		{ "cannot_vanish", core_cannot_vanish },
 		{ "words", core_words }, { "verdicts", verdicts_take },
@@ -166,6 +201,7 @@ luaopen_closerace_core(lua_State *L)
 	exchangelib_open(L);
 	sutlib_open(L);
 	verdictlib_open(L);
+	workerlib_open(L);
 	luaL_newlib(L, functions);
 	lua_pushliteral(L, CLOSERACE_VERSION);
 	lua_setfield(L, -2, "version");

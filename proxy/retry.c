@@ -84,8 +84,10 @@ retry_decide(enum retry_policy policy, const struct request_facts *r,
 		return elsewhere("nothing was sent");
 	if (a->sent == 0 && !a->peer_closed)
 		return give_up("no connection could be made");
-	/* As safe as R7, but there is no pool to run dry: the retries bound it.
-	 */
+	/* No pool can run dry here: one more is free, the retries bound the
+	 * rest. */
+	if (a->sent == 0 && !a->fresh_unsent_before)
+		return elsewhere("nothing was sent");
 	if (a->sent == 0)
 		return retries_left > 0 ? again("nothing was sent")
 					: give_up("no retry is left");

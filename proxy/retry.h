@@ -42,6 +42,8 @@ struct request_facts {
 /* What is known about one attempt once it is over: facts, no opinion. */
 struct attempt {
 	bool reused;	       /* the connection came from the pool */
+	/* on a fresh connection nothing was sent of this request before */
+	bool fresh_unsent_before;
 	size_t sent;	       /* request bytes that the kernel accepted */
 	size_t received;       /* response bytes read, of any kind */
 	size_t received_final; /* of these, bytes of the final response */

@@ -47,7 +47,8 @@ struct session {
 	bool approved;	 /* a good attempt was told */
 	bool lingers;
 	unsigned n_retries;
-	unsigned n_dead; /* pooled connections that proved dead */
+	unsigned n_dead;   /* connections that proved dead */
+	bool fresh_unsent; /* … and one of them was fresh */
 	bool only_fresh;
 };
 
@@ -202,10 +203,12 @@ judge(struct session *s)
 	unsigned left = s->n_retries < (unsigned)o->retries
 	    ? (unsigned)o->retries - s->n_retries
 	    : 0;
-	struct retry_decision d =
-	    retry_decide(o->retry, &x->facts, &x->now, left);
 	struct proxy_event e = actor_event(&s->actor, PROXY_ATTEMPT);
+	struct retry_decision d;
 
+	x->now.fresh_unsent_before = s->fresh_unsent;
+	s->fresh_unsent |= !x->now.reused && x->now.sent == 0;
+	d = retry_decide(o->retry, &x->facts, &x->now, left);
 	actor_arm(&s->actor, 0);
 	e.upstream = x->upstream;
 	e.facts = &x->now;
@@ -297,7 +300,7 @@ begin_exchange(struct session *s)
 	if (status != 0)
 		return refuse(s, status, why);
 	buffer_consume(&r->in, r->n_head);
-	s->cut = s->only_fresh = s->approved = false;
+	s->cut = s->only_fresh = s->approved = s->fresh_unsent = false;
 	s->n_retries = s->n_dead = 0;
 	s->x.serial = ++s->actor.proxy->n_exchanges;
 	s->actor.exchange = &s->x;

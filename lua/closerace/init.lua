@@ -11,6 +11,13 @@ local race = {
   tally = require "closerace.tally",
 }
 
+--- Every close race there is, against one system: see docs/matrix.md.
+function race.matrix(options)
+  local good, result = pcall(require("closerace.matrix").new, options)
+  if not good then error(result, 2) end
+  return result
+end
+
 local Skip = {}
 Skip.__index = Skip
 function Skip:__tostring() return "skipped: " .. self.reason end

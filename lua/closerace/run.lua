@@ -2,6 +2,7 @@
 
 local core = require "closerace.core"
 local race = require "closerace"
+local told_text = require "closerace.told"
 
 local USAGE = [[
 usage: closerace run [OPTION]… FILE…
@@ -71,14 +72,6 @@ local function condense(texts)
     if counts[text] > 1 then order[i] = text .. " x" .. counts[text] end
   end
   return table.concat(order, ", ")
-end
-
-local function told_text(told)
-  if told.complete then return tostring(told.status) end
-  for _, word in ipairs { "timeout", "truncated", "reset" } do
-    if told[word] then return word end
-  end
-  return "closed"
 end
 
 --- What must not vary from one run of a script to the next.

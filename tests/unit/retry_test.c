@@ -28,6 +28,9 @@ static const struct attempt unsent = {
 };
 static const struct attempt fresh_unsent = { .error = ECONNRESET,
 	.peer_closed = true };
+static const struct attempt again_unsent = { .error = ECONNRESET,
+	.peer_closed = true,
+	.fresh_unsent_before = true };
 static const struct attempt refused = { .error = ECONNREFUSED };
 static const struct attempt too_slow = { .timed_out = true };
 static const struct attempt silent = {
@@ -101,9 +104,11 @@ static const struct {
 	    RETRY_ELSEWHERE, "nothing was sent" },
 	{ "idempotent: unsent POST", RETRY_IDEMPOTENT, &post, &unsent, 0,
 	    RETRY_ELSEWHERE, "nothing was sent" },
-	{ "unsent on a fresh connection", RETRY_NEVER, &post, &fresh_unsent, 1,
+	{ "unsent on a fresh connection", RETRY_NEVER, &post, &fresh_unsent, 0,
+	    RETRY_ELSEWHERE, "nothing was sent" },
+	{ "unsent on a second fresh one", RETRY_NEVER, &post, &again_unsent, 1,
 	    RETRY_AGAIN, "nothing was sent" },
-	{ "the same, no retry left", RETRY_ALWAYS, &plain_get, &fresh_unsent, 0,
+	{ "the same, no retry left", RETRY_ALWAYS, &plain_get, &again_unsent, 0,
 	    RETRY_GIVE_UP, "no retry is left" },
 	{ "refused", RETRY_ALWAYS, &plain_get, &refused, 1, RETRY_GIVE_UP,
 	    "no connection could be made" },

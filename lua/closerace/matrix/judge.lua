@@ -1,0 +1,188 @@
+--- What the RFCs say of what happened in a cell.  Pure: facts in, a finding for each rule out.
+-- Rules are judged independently of one another and of the verdict, from what the client was told and from the
+-- backend's ledger.  The proxy's own account is used for one thing only: that it knew a request to be repeatable (R6).
+
+local judge = {}
+
+--- The rules, in our words, and where they stand.
+judge.rules = {
+  R1 = { weight = "violation", source = "RFC 9112 9.3, 9.5; RFC 2616 8.1.4",
+         says = "a connection may be closed at any time; whoever has seen it must recover from it" },
+  R2 = { weight = "violation", source = "RFC 9110 9.2.2",
+         says = "a proxy must not repeat by itself a request whose method is not idempotent, once any of it was sent" },
+  R3 = { weight = "advice", source = "RFC 9110 9.2.2; RFC 2616 8.1.4",
+         says = "an idempotent request that met a close before its final response should be sent again" },
+  R4 = { weight = "advice", source = "RFC 9110 9.2.2",
+         says = "an automatic retry that failed should not be retried again" },
+  R5 = { weight = "violation", source = "RFC 9112 8, 6.3",
+         says = "once a byte of a final response was received nothing is repeated, and a cut response must not look complete" },
+  R6 = { weight = "permitted", source = "RFC 2616 8.1.4",
+         says = "software that knows a request to be repeatable may repeat it once" },
+  R7 = { weight = "advice", source = "RFC 9110 9.2.2",
+         says = "a request of which no byte was sent was never sent: another connection is no retry" },
+  R8 = { weight = "violation", source = "RFC 9112 9.2, 9.3.2; RFC 9110 15.5.9",
+         says = "one request gets exactly one response, its own" },
+  R9 = { weight = "advice", source = "RFC 9112 9.6",
+         says = "a response that came before the end of the request is read before sending is given up" },
+}
+judge.names = { "R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8", "R9" }
+
+--- Did the end of a connection show to its peer?  One that vanished does to a peer that sends, and to no other.
+local function is_visible(sending)
+  if not sending.ended or sending.ending == "stall" then return false end
+  return sending.ending ~= "vanish" or sending.after_end
+end
+
+--- Did the client get a response that the backend gave to this very request?
+local function is_own(reply, sendings)
+  for _, sending in ipairs(sendings) do
+    if reply.mark ~= nil and reply.mark == sending.mark then return true end
+  end
+  return false
+end
+
+local function was_told_failure(verdict)
+  return verdict.name == "refused" or verdict.name == "ghost" or verdict.name == "hung"
+end
+
+local function knows_repeatable(f)
+  if f.request.key then return true end
+  for _, attempt in ipairs(f.attempts) do
+    if attempt.why == "known to be repeatable" then return true end
+  end
+  return false
+end
+
+-- One function a rule: f is what is known of a request.  Returns "broken", "permitted", "unknown" or nil (kept).
+local tests = {}
+
+function tests.R1(f)
+  if f.verdict.name == "clean" or f.verdict.name == "twice" then return nil end
+  if f.is_after_all then return "broken" end
+  local last = f.sendings[#f.sendings]
+  if f.verdict.name == "hung" then return last and is_visible(last) and "broken" or "unknown" end
+  return nil
+end
+
+function tests.R2(f)
+  if f.request.idempotent then return nil end
+  if #f.sendings < 2 then return f.verdict.unseen and "unknown" or nil end
+  if #f.sendings == 2 and knows_repeatable(f) then return nil end
+  return "broken"
+end
+
+function tests.R3(f)
+  local only = f.sendings[1]
+  if not f.request.idempotent or #f.sendings ~= 1 or not is_visible(only) then return nil end
+  if not was_told_failure(f.verdict) or only.answered > 0 or is_own(f.reply, f.sendings) then return nil end
+  return f.verdict.unseen and "unknown" or "broken"
+end
+
+function tests.R4(f)
+  return #f.sendings > 2 and "broken" or nil
+end
+
+local function is_repeated_after_answer(f)
+  for i = 1, #f.sendings - 1 do
+    local sending = f.sendings[i]
+    -- In front of the request's end, the proxy may have met its failed send before the answer.
+    if sending.answered > 0 then return sending.whole and "broken" or "unknown" end
+  end
+end
+
+local function is_cut_but_complete(f)
+  if f.verdict.name ~= "garbled" or not is_own(f.reply, f.sendings) then return nil end
+  local last = f.sendings[#f.sendings]
+  local by_fin = last.ending == "fin" or last.ending == "half" or last.ending == "plain"
+  if f.response.name == "close" and last.ended and by_fin then return "unknown" end
+  return "broken"
+end
+
+function tests.R5(f)
+  local repeated, cut = is_repeated_after_answer(f), is_cut_but_complete(f)
+  if repeated == "broken" or cut == "broken" then return "broken" end
+  return repeated or cut
+end
+
+function tests.R6(f)
+  return not f.request.idempotent and #f.sendings == 2 and knows_repeatable(f) and "permitted" or nil
+end
+
+function tests.R7(f)
+  if #f.sendings > 0 or not was_told_failure(f.verdict) or f.verdict.unseen then return nil end
+  return f.may_go_elsewhere and "broken" or nil
+end
+
+function tests.R8(f)
+  if f.verdict.name == "phantom" then return "broken" end
+  return f.verdict.name == "garbled" and not is_own(f.reply, f.sendings) and "broken" or nil
+end
+
+function tests.R9(f)
+  if not f.refused_early then return nil end
+  return f.reply.status ~= 413 and "broken" or nil
+end
+
+-- The cell's own request.
+local function victim(cell, f)
+  local order = cell.order.name
+  return {
+    request = cell.request, response = cell.response, sendings = f.sendings, reply = f.reply, verdict = f.verdict,
+    attempts = f.attempts,
+    is_after_all = order == "settled",
+    may_go_elsewhere = cell.second.name == "none",
+    refused_early = cell.ending.status == 413 and f.verdict.reached,
+  }
+end
+
+--- Did it ride a connection of which nobody could know that it had ended?
+local function rode_blindly(sendings)
+  for _, sending in ipairs(sendings) do
+    if sending.ended and (sending.ending == "stall" or sending.ending == "vanish") then return true end
+  end
+  return false
+end
+
+-- The client's next request: the backend is in good health, unless all connections fail.
+local function next_one(cell, f)
+  local healthy = cell.second.name ~= "all"
+  return {
+    request = { idempotent = false }, response = { name = "cl" }, sendings = f.next_sendings, reply = f.next_reply,
+    verdict = f.next_verdict, attempts = {},
+    is_after_all = healthy and not rode_blindly(f.next_sendings),
+    may_go_elsewhere = healthy,
+  }
+end
+
+local level = { broken = 3, permitted = 2, unknown = 1 }
+
+--- Judge a cell.
+-- @return rule name → "broken", "permitted" or "unknown"; absent rules were kept
+function judge.findings(cell, facts)
+  local findings = {}
+  for _, one in ipairs { victim(cell, facts), next_one(cell, facts) } do
+    for name, test in pairs(tests) do
+      local finding = test(one)
+      if finding and (level[findings[name]] or 0) < level[finding] then findings[name] = finding end
+    end
+  end
+  return findings
+end
+
+--- Was the race that the cell asks for the one that took place?  Nil where it was; else what came instead.
+function judge.missed(cell, facts)
+  local order, decided = cell.order, facts.verdict.order
+  if order.held then
+    if facts.n_held == 0 then
+      return order.attempt > 1 and "there was no second attempt" or "nobody came to that checkpoint"
+    end
+    -- Neither a session, nor a connection that becomes idle, stands for the request on the connection that ends.
+    local stands = order.machine == "upstream" and order.held ~= "idle"
+    return stands and decided ~= "held" and "decided as " .. decided or nil
+  end
+  if order.name == "close-first" or order.name == "request-first" then return nil end
+  if decided ~= order.name then return "decided as " .. decided end
+  return order.name ~= "settled" and not facts.verdict.reached and "the request rode another connection" or nil
+end
+
+return judge

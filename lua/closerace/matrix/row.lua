@@ -1,0 +1,145 @@
+--- A row: what came of one cell, as it is reported, saved, compared and merged.
+
+local judge = require "closerace.matrix.judge"
+local plan = require "closerace.matrix.plan"
+local told = require "closerace.told"
+
+local row = {}
+
+--- The fields of a row, in the order in which they are written.
+--   cell          its id
+--   n, of         which cell of how many
+--   request … response   the values of its axes; at: the byte offset, as a number
+--   state         ok; broken (a violation), advice; "not reached" (another race took place), varied, skipped
+--   verdict, told, executed, attempts, connections, reached   see docs/lua.md
+--   decided       what decided the race, from the backend's point of view
+--   next          the verdict of the client's next request
+--   violation, advice   true or false
+--   rule          the first rule that was broken, or permitted it
+--   rules         every rule that was not simply kept: broken, permitted, unknown
+--   reason        why the proxy did what it did with failed attempts; it has to be our own
+--   why           of the states not reached, varied and skipped
+--   system        the system under test
+--   ms            real time it took
+row.fields = {
+  "cell", "n", "of", "request", "connection", "point", "at", "ending", "order", "second", "response", "state",
+  "verdict", "told", "executed", "attempts", "connections", "reached", "decided", "next", "violation", "advice",
+  "rule", "rules", "reason", "why", "system", "ms",
+}
+
+local function from_cell(cell, n, system)
+  return {
+    cell = cell.id, n = n, request = cell.request.name, connection = cell.connection.name, point = cell.point.name,
+    ending = cell.ending.name, order = cell.order.name, second = cell.second.name, response = cell.response.name,
+    violation = false, advice = false, rules = {}, system = system,
+  }
+end
+
+function row.skipped(cell, n, system, why)
+  local r = from_cell(cell, n, system)
+  r.state, r.why = "skipped", why
+  return r
+end
+
+--- The reasons of the failed attempts, each once.
+local function reasons(attempts)
+  local list, seen = {}, {}
+  for _, attempt in ipairs(attempts) do
+    if attempt.failed and not seen[attempt.why] then
+      seen[attempt.why] = true
+      list[#list + 1] = attempt.why
+    end
+  end
+  return #list > 0 and table.concat(list, "; ") or nil
+end
+
+local function judge_row(r, findings)
+  r.rules = findings
+  for _, name in ipairs(judge.names) do
+    local finding, weight = findings[name], judge.rules[name].weight
+    if finding == "broken" then
+      r[weight] = true
+      if not r.rule or weight == "violation" and judge.rules[r.rule].weight ~= "violation" then r.rule = name end
+    elseif finding == "permitted" and not r.rule then
+      r.rule = name
+    end
+  end
+end
+
+--- @param sizes  function(kind): bytes of the cell's request or response
+function row.played(cell, n, system, facts, sizes)
+  local r, verdict = from_cell(cell, n, system), facts.verdict
+  if cell.at then r.at = plan.resolve(cell.at, sizes(cell.point.offsets)) end
+  r.verdict, r.told = verdict.name, told(verdict.told)
+  r.executed, r.attempts, r.connections = verdict.executed, #facts.sendings, verdict.connections
+  r.reached, r.decided, r.next = verdict.reached, verdict.order, facts.next_verdict.name
+  r.reason = reasons(facts.attempts)
+  judge_row(r, judge.findings(cell, facts))
+  r.why = judge.missed(cell, facts)
+  r.state = r.violation and "broken" or r.why and "not reached" or r.advice and "advice" or "ok"
+  return r
+end
+
+local outcome = {
+  "verdict", "told", "executed", "attempts", "connections", "reached", "decided", "next", "violation", "advice",
+  "rule",
+}
+
+--- What must be the same whenever the cell is played.
+function row.signature(r)
+  local parts = {}
+  for i, name in ipairs(outcome) do parts[i] = ("%s %s"):format(name, tostring(r[name])) end
+  return table.concat(parts, ", ")
+end
+
+-- ----------------------------------------------------------------------------- JSON --
+
+-- Debian's lua-cjson; asked for when it is first needed.
+local function cjson()
+  local good, module = pcall(require, "cjson")
+  if not good then error("JSON needs the Lua module cjson (Debian: lua-cjson)", 0) end
+  return module
+end
+
+local function encode_rules(rules, encode)
+  local parts = {}
+  for _, name in ipairs(judge.names) do
+    if rules[name] then parts[#parts + 1] = ("%s:%s"):format(encode(name), encode(rules[name])) end
+  end
+  return "{" .. table.concat(parts, ",") .. "}"
+end
+
+--- One line of JSON, without its line end.
+-- @param but  the name of a field to leave out
+function row.encode(r, but)
+  local encode, parts = cjson().encode, {}
+  for _, name in ipairs(row.fields) do
+    local value = r[name]
+    if name == "rules" then
+      value = encode_rules(value, encode)
+    elseif name == "ms" and value then
+      value = ("%.3f"):format(value)
+    else
+      value = value == nil and "null" or encode(value):gsub("\\/", "/")
+    end
+    if name ~= but then parts[#parts + 1] = ('"%s":%s'):format(name, value) end
+  end
+  return "{" .. table.concat(parts, ",") .. "}"
+end
+
+--- The row of a line; nil and a sentence where it is none.
+function row.decode(line)
+  local json = cjson()
+  local good, r = pcall(json.decode, line)
+  if not good then return nil, "it is no JSON" end
+  if type(r) ~= "table" or type(r.cell) ~= "string" or type(r.state) ~= "string" then
+    return nil, "it is no row of the matrix: it has no cell or no state"
+  end
+  for name, value in pairs(r) do
+    if value == json.null then r[name] = nil end
+  end
+  r.rules = r.rules or {}
+  return r
+end
+
+return row
