@@ -4,7 +4,7 @@
 #   make test        install what is missing, run every check
 #   make             build only: build/closerace, -proxy, -backend, core.so
 #   make lint        clang-format, luacheck          make layers   who may include what
-#   make bench       measure                         make test-bare  run and test in a bare Debian
+#   make bench       measure: bench, bench-matrix    make test-bare  run and test in a bare Debian
 #   make valgrind    every test again, under valgrind
 #   make install     DESTDIR= PREFIX=/usr/local      make clean
 #
@@ -33,7 +33,7 @@ Q     := $(if $(V),,@)
 # Debian's packages; asked for once, and only those that are absent.
 
 RUN_PACKAGES  := gcc libc6-dev pkg-config libevent-dev libmicrohttpd-dev \
-                 liblua5.4-dev lua5.4 node-llhttp
+                 liblua5.4-dev lua5.4 lua-cjson node-llhttp
 TEST_PACKAGES := $(RUN_PACKAGES) lua-busted lua-check clang-format libasan8 \
                  libubsan1 valgrind curl haproxy
 BARE_PACKAGES := debootstrap debian-archive-keyring
@@ -182,7 +182,15 @@ lint:
 
 bench: setup-run
 	$(Q)$(MAKE) -s all
-	$(Q)$(B)/closerace run tests/bench/*.lua
+	$(Q)$(B)/closerace run tests/bench/trials.lua
+
+bench-matrix: setup-run
+	$(Q)$(MAKE) -s all $(B)/bench/floor
+	$(Q)$(B)/closerace run tests/bench/matrix.lua
+
+$(B)/bench/floor: tests/bench/floor.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -o $@ $<
 
 test-bare: setup-bare
 	$(Q)tests/bare.sh
@@ -206,6 +214,6 @@ clean:
 	rm -rf build compile_commands.json
 
 -include $(wildcard $(O)/*/*.d $(B)/unit/*.d)
-.PHONY: all setup-run setup-test setup-bare run test unit-programs valgrind layers lint bench test-bare install clean
+.PHONY: all setup-run setup-test setup-bare run test unit-programs valgrind layers lint bench bench-matrix test-bare install clean
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -17,7 +17,7 @@ int
 lablib_new(lua_State *L)
 {
 	static const char *const names[] = { "deadline_ms", "real_time",
-		"timeline", NULL };
+		"timeline", "private", NULL };
 	struct lab_box *box;
 	long deadline_ms;
 	bool real_time, timeline;
@@ -39,6 +39,7 @@ lablib_new(lua_State *L)
 		lab_go_real(box->lab);
 	if (!timeline)
 		lab_keep_no_trace(box->lab);
+	box->is_private = options_boolean(L, 1, "race.lab", "private", false);
 	return 1;
 }
 

@@ -108,6 +108,8 @@ judged(lua_State *L, int status, lua_KContext ctx)
 		    "for it first",
 		    id);
 	push_verdict(L, id, &v);
+	if (box->is_private)
+		return 1;
 	lua_getiuservalue(L, 1, 1);
 	lua_insert(L, -2);
 	verdicts_record(L, -2, id);

@@ -5,22 +5,31 @@ local core = require "closerace.core"
 local USAGE = [[
 closerace makes HTTP keep-alive close races happen on demand.
 
+  closerace matrix [OPTION]…      every close race there is, judged
+  closerace trial CELL            one cell of the matrix again, with its timeline
+  closerace diff OLD NEW          what changed from one baseline to another
+  closerace merge FILE…           shares of a matrix put together
   closerace run [OPTION]… FILE…   run scripts and say what became of each request
   closerace list                  close points, endings, orders, checkpoints, policies, verdicts
   closerace proxy OPTION…         the reverse proxy alone
   closerace backend OPTION…       the backend alone, with its faults
   closerace --help | --version
 
-closerace run, proxy and backend have a --help of their own.
+Each has a --help of its own.
 
-exit status: 0 all held; 1 a script failed or a verdict varied; 2 wrong usage;
-77 everything was skipped; 130 interrupted; 70 trouble of closerace's own
+exit status: 0 all held; 1 a script failed, a verdict varied, a rule was broken;
+2 wrong usage; 77 everything was skipped; 130 interrupted; 70 trouble of
+closerace's own
 ]]
 
 local commands = {}
 
 function commands.run(args)
   return require "closerace.run"(args)
+end
+
+for _, name in ipairs { "matrix", "trial", "diff", "merge" } do
+  commands[name] = function(args) return require("closerace.command." .. name)(args) end
 end
 
 --- A title and words, in lines of 80 columns.
@@ -75,7 +84,7 @@ return function(args)
   end
   local command = commands[name]
   if not command then
-    io.stderr:write(("closerace: '%s' is not a command; allowed: run, list, proxy, backend, --help, --version\n")
+    io.stderr:write(("closerace: '%s' is not a command; allowed: matrix, trial, diff, merge, run, list, proxy, backend, --help, --version\n")
       :format(name))
     return 2
   end

@@ -2,6 +2,7 @@
 
 local core = require "closerace.core"
 local race = require "closerace"
+local paint = require "closerace.paint"
 local told_text = require "closerace.told"
 
 local USAGE = [[
@@ -120,14 +121,10 @@ end
 
 -- ---------------------------------------------------------------------- reporting --
 
-local is_terminal = core.is_terminal() and os.getenv "TERM" ~= "dumb"
-local colours = is_terminal and (os.getenv "NO_COLOR" or "") == ""
-  and { ok = "\27[32m", FAIL = "\27[31m", skip = "\27[33m", VARIED = "\27[31m", off = "\27[0m" }
-  or {}
+local colours = { ok = "green", FAIL = "red", skip = "yellow", VARIED = "red" }
 
 local function painted(word, width)
-  local text = ("%-" .. width .. "s"):format(word)
-  return (colours[word] or "") .. text .. (colours[word] and colours.off or "")
+  return paint.text(paint.pad(word, width), colours[word])
 end
 
 local function indent(text, by)
@@ -166,7 +163,7 @@ local function report(title, width, result, quiet)
 end
 
 local function progress(title, n, times)
-  if is_terminal and times > 1 and (n % 16 == 0 or n == times) then
+  if paint.is_terminal and times > 1 and (n % 16 == 0 or n == times) then
     io.stderr:write(("\r\27[K%s %d/%d%s"):format(title, n, times, n == times and "\r\27[K" or ""))
   end
 end

@@ -61,17 +61,23 @@ local function read_shard(value)
   return i, n
 end
 
---- The name of the system: our proxy, and what is not as it is by default.
+local function quoted(text)
+  if text:find "^[%w_./:,=+@#-]+$" then return text end
+  return "'" .. text:gsub("'", "'\\''") .. "'"
+end
+
+--- The name of the system: our proxy, and what is not as it is by default, as a shell would read it.
 local function name_of(proxy)
-  local parts = {}
+  local parts = { "closerace-proxy" }
   for _, option in ipairs(core.proxy_options()) do
     local value = proxy[option.name]
-    if value ~= nil and tostring(value) ~= option.value then
-      if type(value) == "table" then value = table.concat(value, ", ") end
-      parts[#parts + 1] = (" %s=%s"):format(option.name, tostring(value))
+    for _, one in ipairs(type(value) == "table" and value or { value }) do
+      if tostring(one) ~= option.value then
+        parts[#parts + 1] = ("%s=%s"):format(option.name, quoted(tostring(one)))
+      end
     end
   end
-  return "closerace-proxy" .. table.concat(parts)
+  return table.concat(parts, " ")
 end
 
 --- Make a matrix: its cells are known and counted, and none was played.
@@ -130,18 +136,20 @@ end
 local function play(stage, cell, n, system, times)
   local lack = stage:lacks(cell)
   if lack then return row.skipped(cell, n, system, lack) end
-  local first, signature
-  for time = 1, times do
+  local function once()
     local start = core.now_ms()
     local facts = stage:play(cell)
     local r = row.played(cell, n, system, facts, function(kind)
       return stage:size(cell.request, cell.response, kind)
     end)
     r.ms = core.now_ms() - start
-    first, signature = first or r, signature or row.signature(r)
-    if row.signature(r) ~= signature then
-      first.state = "varied"
-      first.why = ("at first: %s; the %d. time: %s"):format(signature, time, row.signature(r))
+    return r
+  end
+  local first = once()
+  for time = 2, times do
+    local was, is = row.signature(first), row.signature(once())
+    if was ~= is then
+      first.state, first.why = "varied", ("at first: %s; the %d. time: %s"):format(was, time, is)
       break
     end
   end

@@ -154,19 +154,16 @@ local function next_one(cell, f)
   }
 end
 
-local level = { broken = 3, permitted = 2, unknown = 1 }
+local function findings(f)
+  local found = {}
+  for name, test in pairs(tests) do found[name] = test(f) end
+  return found
+end
 
---- Judge a cell.
--- @return rule name → "broken", "permitted" or "unknown"; absent rules were kept
+--- Judge a cell: its own request, and the client's next one.
+-- @return for each of the two: rule name → "broken", "permitted" or "unknown"; absent rules were kept
 function judge.findings(cell, facts)
-  local findings = {}
-  for _, one in ipairs { victim(cell, facts), next_one(cell, facts) } do
-    for name, test in pairs(tests) do
-      local finding = test(one)
-      if finding and (level[findings[name]] or 0) < level[finding] then findings[name] = finding end
-    end
-  end
-  return findings
+  return findings(victim(cell, facts)), findings(next_one(cell, facts))
 end
 
 --- Was the race that the cell asks for the one that took place?  Nil where it was; else what came instead.

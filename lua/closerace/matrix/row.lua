@@ -13,25 +13,28 @@ local row = {}
 --   state         ok; broken (a violation), advice; "not reached" (another race took place), varied, skipped
 --   verdict, told, executed, attempts, connections, reached   see docs/lua.md
 --   decided       what decided the race, from the backend's point of view
---   next          the verdict of the client's next request
+--   next          the verdict of the client's next request; next_told, next_attempts
 --   violation, advice   true or false
 --   rule          the first rule that was broken, or permitted it
---   rules         every rule that was not simply kept: broken, permitted, unknown
+--   rules         every rule that was not simply kept: broken, permitted, unknown; next_rules: by the next request
 --   reason        why the proxy did what it did with failed attempts; it has to be our own
 --   why           of the states not reached, varied and skipped
 --   system        the system under test
 --   ms            real time it took
 row.fields = {
   "cell", "n", "of", "request", "connection", "point", "at", "ending", "order", "second", "response", "state",
-  "verdict", "told", "executed", "attempts", "connections", "reached", "decided", "next", "violation", "advice",
-  "rule", "rules", "reason", "why", "system", "ms",
+  "verdict", "told", "executed", "attempts", "connections", "reached", "decided", "next", "next_told",
+  "next_attempts", "violation", "advice", "rule", "rules", "next_rules", "reason", "why", "system", "ms",
 }
+
+local integers = { "n", "of", "at", "executed", "attempts", "connections", "next_attempts" }
 
 local function from_cell(cell, n, system)
   return {
     cell = cell.id, n = n, request = cell.request.name, connection = cell.connection.name, point = cell.point.name,
     ending = cell.ending.name, order = cell.order.name, second = cell.second.name, response = cell.response.name,
-    violation = false, advice = false, rules = {}, system = system,
+    violation = false, advice = false, rules = {},
+    next_rules = {}, system = system,
   }
 end
 
@@ -53,15 +56,18 @@ local function reasons(attempts)
   return #list > 0 and table.concat(list, "; ") or nil
 end
 
-local function judge_row(r, findings)
-  r.rules = findings
+-- What weighs most is told first.
+local weights = { violation = 3, advice = 2, permitted = 1 }
+
+local function judge_row(r, rules, next_rules)
+  local most = 0
+  r.rules, r.next_rules = rules, next_rules
   for _, name in ipairs(judge.names) do
-    local finding, weight = findings[name], judge.rules[name].weight
-    if finding == "broken" then
-      r[weight] = true
-      if not r.rule or weight == "violation" and judge.rules[r.rule].weight ~= "violation" then r.rule = name end
-    elseif finding == "permitted" and not r.rule then
-      r.rule = name
+    local weight = judge.rules[name].weight
+    local broken = rules[name] == "broken" or next_rules[name] == "broken"
+    if broken then r[weight] = true end
+    if (broken or rules[name] == "permitted") and weights[weight] > most then
+      most, r.rule = weights[weight], name
     end
   end
 end
@@ -73,6 +79,7 @@ function row.played(cell, n, system, facts, sizes)
   r.verdict, r.told = verdict.name, told(verdict.told)
   r.executed, r.attempts, r.connections = verdict.executed, #facts.sendings, verdict.connections
   r.reached, r.decided, r.next = verdict.reached, verdict.order, facts.next_verdict.name
+  r.next_told, r.next_attempts = told(facts.next_verdict.told), #facts.next_sendings
   r.reason = reasons(facts.attempts)
   judge_row(r, judge.findings(cell, facts))
   r.why = judge.missed(cell, facts)
@@ -81,8 +88,8 @@ function row.played(cell, n, system, facts, sizes)
 end
 
 local outcome = {
-  "verdict", "told", "executed", "attempts", "connections", "reached", "decided", "next", "violation", "advice",
-  "rule",
+  "verdict", "told", "executed", "attempts", "connections", "reached", "decided", "next", "next_told",
+  "next_attempts", "violation", "advice", "rule",
 }
 
 --- What must be the same whenever the cell is played.
@@ -101,28 +108,38 @@ local function cjson()
   return module
 end
 
-local function encode_rules(rules, encode)
+local function encode_rules(rules)
+  if next(rules) == nil then return "{}" end
   local parts = {}
   for _, name in ipairs(judge.names) do
-    if rules[name] then parts[#parts + 1] = ("%s:%s"):format(encode(name), encode(rules[name])) end
+    if rules[name] then parts[#parts + 1] = ('"%s":"%s"'):format(name, rules[name]) end
   end
   return "{" .. table.concat(parts, ",") .. "}"
+end
+
+local encoders = {
+  rules = encode_rules,
+  next_rules = encode_rules,
+  ms = function(ms) return ("%.3f"):format(ms) end,
+}
+
+local function encode_value(name, value)
+  if value == nil then return "null" end
+  if encoders[name] then return encoders[name](value) end
+  if type(value) ~= "string" then return tostring(value) end
+  if not value:find "[^%w %-_/@#:+;,.()]" then return '"' .. value .. '"' end      -- as most are
+  return (cjson().encode(value):gsub("\\/", "/"))
 end
 
 --- One line of JSON, without its line end.
 -- @param but  the name of a field to leave out
 function row.encode(r, but)
-  local encode, parts = cjson().encode, {}
+  local parts, n = {}, 0
   for _, name in ipairs(row.fields) do
-    local value = r[name]
-    if name == "rules" then
-      value = encode_rules(value, encode)
-    elseif name == "ms" and value then
-      value = ("%.3f"):format(value)
-    else
-      value = value == nil and "null" or encode(value):gsub("\\/", "/")
+    if name ~= but then
+      n = n + 1
+      parts[n] = '"' .. name .. '":' .. encode_value(name, r[name])
     end
-    if name ~= but then parts[#parts + 1] = ('"%s":%s'):format(name, value) end
   end
   return "{" .. table.concat(parts, ",") .. "}"
 end
@@ -138,7 +155,8 @@ function row.decode(line)
   for name, value in pairs(r) do
     if value == json.null then r[name] = nil end
   end
-  r.rules = r.rules or {}
+  for _, name in ipairs(integers) do r[name] = math.tointeger(r[name]) end
+  r.rules, r.next_rules = r.rules or {}, r.next_rules or {}
   return r
 end
 

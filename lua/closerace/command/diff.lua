@@ -1,0 +1,102 @@
+--- closerace diff: what changed from one baseline to another.
+
+local arguments = require "closerace.command.arguments"
+local paint = require "closerace.paint"
+local row = require "closerace.matrix.row"
+local rows = require "closerace.command.rows"
+
+local USAGE = [[
+usage: closerace diff [OPTION]… OLD NEW
+
+Compares two runs of the matrix (closerace matrix --save FILE, or --format jsonl)
+cell by cell, and shows those whose outcome changed.
+
+  --common   ignore cells that only one of them has
+  --quiet    the summary only
+  --help     this text
+
+exit status: 0 nothing got worse; 1 a cell got worse, or is missing in NEW;
+2 wrong usage
+]]
+
+-- What a verdict does to the client, the least first; `twice` depends on what it was told.
+local harm_of = { clean = 0, refused = 2, ghost = 3, hung = 4, phantom = 5, garbled = 6 }
+
+local function harm(r)
+  if r.state == "skipped" or r.state == "not reached" then return 50 end
+  local verdict = harm_of[r.verdict] or (tostring(r.told):find "^2" and 1 or 3)
+  return verdict + (r.violation and 1000 or 0) + (r.state == "varied" and 500 or 0) + (r.advice and 100 or 0)
+end
+
+--- In a few words: "twice, told 200, attempts 2, violation R2".
+local function outcome(r)
+  if not r.verdict then return ("%s: %s"):format(r.state, r.why) end
+  local text = ("%s, told %s, attempts %d"):format(r.verdict, r.told, r.attempts)
+  if r.violation or r.advice then text = ("%s, %s %s"):format(text, r.violation and "violation" or "advice", r.rule) end
+  return r.state == "not reached" and ("%s (not reached: %s)"):format(text, r.why) or text
+end
+
+--- What must be equal; the rows themselves are not kept.
+local function digest(r)
+  return { signature = r.state .. row.signature(r), harm = harm(r), outcome = outcome(r) }
+end
+
+local function read_all(path)
+  local map, list = {}, {}
+  for r in rows.read(path) do
+    if not map[r.cell] then list[#list + 1] = r.cell end
+    map[r.cell] = digest(r)
+  end
+  return map, list
+end
+
+local function compare(old_path, new_path, run)
+  local counts = { same = 0, worse = 0, better = 0, changed = 0, added = 0, gone = 0 }
+  local function say(kind, colour, cell, text)
+    counts[kind] = counts[kind] + 1
+    if not run.quiet then print(("%s %s\n         %s"):format(paint.text(("%-8s"):format(kind), colour), cell, text)) end
+  end
+  local old, list = read_all(old_path)
+  local new, more = read_all(new_path)
+  for _, cell in ipairs(list) do
+    local a, b = old[cell], new[cell]
+    if b and a.signature == b.signature then
+      counts.same = counts.same + 1
+    elseif b then
+      local kind = b.harm > a.harm and "worse" or b.harm < a.harm and "better" or "changed"
+      say(kind, kind == "worse" and "red" or kind == "better" and "green" or nil, cell,
+        ("%s  ->  %s"):format(a.outcome, b.outcome))
+    elseif not run.common then
+      say("gone", "red", cell, "it was: " .. a.outcome)
+    end
+  end
+  for _, cell in ipairs(more) do
+    if not old[cell] and not run.common then counts.added = counts.added + 1 end
+  end
+  print(("%d worse, %d better, %d changed otherwise, %d gone, %d new, %d the same"):format(
+    counts.worse, counts.better, counts.changed, counts.gone, counts.added, counts.same))
+  return counts.worse + counts.gone > 0 and 1 or 0
+end
+
+return function(args)
+  local run = {}
+  local spec = {
+    { name = "common", set = function() run.common = true end },
+    { name = "quiet", short = "q", set = function() run.quiet = true end },
+    { name = "help", short = "h", set = function() run.help = true end },
+  }
+  local rest, why = arguments.parse("closerace diff", args, spec)
+  if rest and run.help then
+    io.write(USAGE)
+    return 0
+  end
+  if rest and #rest ~= 2 then why = ("closerace diff: expected OLD and NEW, got %d files"):format(#rest) end
+  if why then
+    io.stderr:write(why, "\n")
+    return 2
+  end
+  local good, status = pcall(compare, rest[1], rest[2], run)
+  if good then return status end
+  io.stderr:write("closerace diff: ", tostring(status), "\n")
+  return 2
+end

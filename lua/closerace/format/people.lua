@@ -1,0 +1,180 @@
+--- For people: the violations first, then a table of close points and endings by requests, then the sums.
+
+local axes = require "closerace.matrix.axes"
+local core = require "closerace.core"
+local judge = require "closerace.matrix.judge"
+local paint = require "closerace.paint"
+
+local People = {}
+People.__index = People
+
+function People.new(write, matrix)
+  return setmetatable({
+    write = write, matrix = matrix, lines = {}, columns = {}, at = {}, broken = {}, varied = {}, missed = {},
+    verdicts = {},
+  }, People)
+end
+
+--- The worst first, as they are judged.
+local rank = {}
+for i, verdict in ipairs(core.words().verdicts) do rank[verdict.word] = i end
+
+local function place(axis, name)
+  return axes[axis][name] and axes[axis][name].place or 1000
+end
+
+local function count(map, key)
+  map[key] = (map[key] or 0) + 1
+end
+
+-- ------------------------------------------------------------------------- gathering --
+
+local function box_of(self, r)
+  local key = r.point .. "\0" .. r.ending
+  local line = self.at[key]
+  if not line then
+    line = { point = r.point, ending = r.ending, boxes = {} }
+    self.at[key] = line
+    self.lines[#self.lines + 1] = line
+  end
+  if not self.columns[r.request] then
+    self.columns[r.request] = true
+    self.columns[#self.columns + 1] = r.request
+  end
+  line.boxes[r.request] = line.boxes[r.request] or { verdicts = {} }
+  return line.boxes[r.request]
+end
+
+function People:row(r)
+  local box = box_of(self, r)
+  if r.verdict then
+    count(box.verdicts, r.verdict)
+    count(self.verdicts, r.verdict)
+  else
+    box.skipped = true
+  end
+  box.violation = box.violation or r.violation
+  box.advice = box.advice or r.advice
+  if r.rule and judge.rules[r.rule].weight ~= "permitted" then
+    self.broken[r.rule] = self.broken[r.rule] or {}
+    table.insert(self.broken[r.rule], r)
+  end
+  if r.state == "varied" then
+    box.violation = true
+    table.insert(self.varied, r)
+  elseif r.state == "not reached" or r.state == "skipped" then
+    count(self.missed, ("%s: %s"):format(r.state, r.why))
+  end
+end
+
+-- ------------------------------------------------------------------------- reporting --
+
+local function outcome(r, rule)
+  if r.rules[rule] ~= "broken" then
+    return ("the next request: %s, told %s, attempts %d"):format(r.next, r.next_told, r.next_attempts)
+  end
+  return ("%s, told %s, attempts %d%s"):format(r.verdict, r.told, r.attempts, r.reason and "; " .. r.reason or "")
+end
+
+local function report_broken(self)
+  for _, name in ipairs(judge.names) do
+    local rows, rule = self.broken[name], judge.rules[name]
+    if rows then
+      local colour = rule.weight == "violation" and "red" or "yellow"
+      self.write(("%s %s (%s), %d times\n"):format(
+        paint.text(("%s %s:"):format(rule.weight, name), colour), rule.says, rule.source, #rows))
+      for _, r in ipairs(rows) do
+        self.write(("  %s   # %s\n"):format(self.matrix.replay(r), outcome(r, name)))
+      end
+      self.write "\n"
+    end
+  end
+  for _, r in ipairs(self.varied) do
+    self.write(("%s %s\n  %s\n"):format(paint.text("varied:", "red"), self.matrix.replay(r), r.why))
+  end
+end
+
+--- The verdicts in a box, the worst first; "!" and "?" tell a violation and advice.
+local function text_of(box)
+  if not box then return "", nil end
+  local words = {}
+  for word in pairs(box.verdicts) do words[#words + 1] = word end
+  table.sort(words, function(a, b) return rank[a] < rank[b] end)
+  if #words > 2 then words = { words[1], words[2], "…" } end
+  local text = #words > 0 and table.concat(words, " ") or box.skipped and "skipped" or ""
+  if box.violation then return text .. "!", "red" end
+  if box.advice then return text .. "?", "yellow" end
+  return text, words[1] == "clean" and "green" or nil
+end
+
+local function report_table(self)
+  table.sort(self.columns, function(a, b) return place("request", a) < place("request", b) end)
+  table.sort(self.lines, function(a, b)
+    if a.point ~= b.point then return place("point", a.point) < place("point", b.point) end
+    return place("ending", a.ending) < place("ending", b.ending)
+  end)
+  local widths = {}
+  for i, request in ipairs(self.columns) do
+    widths[i] = #request
+    for _, line in ipairs(self.lines) do
+      widths[i] = math.max(widths[i], utf8.len((text_of(line.boxes[request]))))
+    end
+  end
+  local head = paint.pad("", 24)
+  for i, request in ipairs(self.columns) do head = head .. "  " .. paint.pad(request, widths[i]) end
+  self.write(paint.text((head:gsub(" +$", "")), "bold") .. "\n")
+  local last
+  for _, line in ipairs(self.lines) do
+    local text = paint.pad(line.point ~= last and line.point or "", 14) .. " " .. paint.pad(line.ending, 9)
+    last = line.point
+    local parts = {}
+    for i, request in ipairs(self.columns) do
+      local box, colour = text_of(line.boxes[request])
+      parts[i] = paint.text(paint.pad(box, widths[i]), colour)
+    end
+    self.write((text .. "  " .. table.concat(parts, "  ")):gsub(" +$", "") .. "\n")
+  end
+  self.write "\n"
+end
+
+local function listed(counts, order)
+  local keys, parts = {}, {}
+  for key in pairs(counts) do keys[#keys + 1] = key end
+  table.sort(keys, order)
+  for _, key in ipairs(keys) do parts[#parts + 1] = ("%s %d"):format(key, counts[key]) end
+  return table.concat(parts, ", ")
+end
+
+local function several(n, one, many)
+  return ("%s %s"):format(n == 0 and "no" or n, n == 1 and one or many)
+end
+
+function People:finish(summary)
+  report_broken(self)
+  report_table(self)
+  local write = self.write
+  if next(self.verdicts) then
+    write(("verdicts     %s\n"):format(listed(self.verdicts, function(a, b) return rank[a] > rank[b] end)))
+  end
+  for _, why in ipairs((function()
+    local list = {}
+    for key in pairs(self.missed) do list[#list + 1] = key end
+    table.sort(list)
+    return list
+  end)()) do
+    write(("%d cells %s\n"):format(self.missed[why], why))
+  end
+  if summary.left_out then
+    write(("left out     %d combinations that cannot be (closerace matrix --rules)%s\n"):format(
+      summary.left_out, summary.full and "" or "; all others than the chosen values (--full)"))
+  end
+  if summary.varied > 0 then write(("varied       %s\n"):format(paint.text(tostring(summary.varied), "red"))) end
+  local verdict = ("%s, %s"):format(
+    several(summary.violations, "violation", "violations"), several(summary.advice, "advice", "advice"))
+  write(("%s of %d cells played%s against %s: %s; %.1f s\n"):format(
+    summary.played, summary.n, summary.interrupted and ", then interrupted," or "", self.matrix.system,
+    paint.text(verdict, summary.violations > 0 and "red" or summary.advice > 0 and "yellow" or "green"),
+    summary.ms / 1000))
+end
+
+return People
