@@ -35,7 +35,7 @@ Q     := $(if $(V),,@)
 RUN_PACKAGES  := gcc libc6-dev pkg-config libevent-dev libmicrohttpd-dev \
                  liblua5.4-dev lua5.4 lua-cjson node-llhttp
 TEST_PACKAGES := $(RUN_PACKAGES) lua-busted lua-check clang-format libasan8 \
-                 libubsan1 valgrind curl haproxy
+                 libubsan1 valgrind curl haproxy jq libxml2-utils perl parallel
 BARE_PACKAGES := debootstrap debian-archive-keyring
 
 absent  = $(strip $(foreach p,$(1),$(if $(filter install,\
@@ -154,6 +154,14 @@ $(B)/unit/%: tests/unit/%.c tests/unit/check.h $(PARTS) Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(call cflags,tests) -MMD -MP $(LDFLAGS) -o $@ $< $(PARTS) $(call pkg,--libs,$(tests_PKGS))
 
+# The proxy with mistakes in it, for the matrix to find; never installed.
+WRAPPED := retry_decide response_reader_finish io_read io_take_error io_is_silent \
+           actor_read actor_poke exchange_attempt
+$(B)/defects/closerace: $(O)/lua/main.o $(O)/lua/modules.o $(O)/lua.a $(O)/defects.o $(PARTS)
+	$(call link,-Wl$(comma)-E $(WRAPPED:%=-Wl$(comma)--wrap=%)) $(call pkg,--libs,$(backend_PKGS) $(lua_PKGS))
+$(O)/defects.o: tests/defects/defects.c Makefile | $(O)/.ready
+	$(Q)$(CC) $(call cflags,tests) -MMD -MP -c -o $@ $<
+
 test: setup-test
 	$(Q)$(MAKE) -s $(jobs) all unit-programs
 	$(Q)$(MAKE) -s $(jobs) SAN=address,undefined all unit-programs
@@ -166,7 +174,7 @@ valgrind: setup-test
 # As many as there are processors, unless the command line says otherwise.
 jobs = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 
-unit-programs: $(UNIT) $(B)/lib/canary.so
+unit-programs: $(UNIT) $(B)/lib/canary.so $(B)/defects/closerace
 
 $(B)/lib/canary.so: tests/canary.c Makefile
 	@mkdir -p $(@D)
@@ -213,7 +221,7 @@ install: all
 clean:
 	rm -rf build compile_commands.json
 
--include $(wildcard $(O)/*/*.d $(B)/unit/*.d)
+-include $(wildcard $(O)/*.d $(O)/*/*.d $(B)/unit/*.d)
 .PHONY: all setup-run setup-test setup-bare run test unit-programs valgrind layers lint bench bench-matrix test-bare install clean
 .DELETE_ON_ERROR:
 .SECONDARY:

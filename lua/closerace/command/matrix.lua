@@ -104,9 +104,14 @@ end
 
 local function run_matrix(matrix, options, run)
   local start, n = core.now_ms(), matrix:count()
-  local outputs <close> = Outputs.open(run.outputs, run.save, {
+  local opened, result = pcall(Outputs.open, run.outputs, run.save, {
     n = n, system = matrix.system, is_failure = Outputs.failure_test(run.strict), replay = system.replay,
   })
+  if not opened then
+    io.stderr:write("closerace matrix: ", result, "\n")
+    return 2
+  end
+  local outputs <close> = result
   if not run.quiet then io.stderr:write(("%d cells against %s\n"):format(n, matrix.system)) end
   local progress = Progress.new(n, run.quiet)
   local good, err = pcall(play, matrix, outputs, progress)

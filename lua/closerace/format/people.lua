@@ -55,9 +55,13 @@ function People:row(r)
   end
   box.violation = box.violation or r.violation
   box.advice = box.advice or r.advice
-  if r.rule and judge.rules[r.rule].weight ~= "permitted" then
-    self.broken[r.rule] = self.broken[r.rule] or {}
-    table.insert(self.broken[r.rule], r)
+  if r.violation or r.advice then
+    for _, name in ipairs(judge.names) do
+      if r.rules[name] == "broken" or r.next_rules[name] == "broken" then
+        self.broken[name] = self.broken[name] or {}
+        table.insert(self.broken[name], r)
+      end
+    end
   end
   if r.state == "varied" then
     box.violation = true

@@ -57,7 +57,7 @@ end
 local tests = {}
 
 function tests.R1(f)
-  if f.verdict.name == "clean" or f.verdict.name == "twice" then return nil end
+  if not was_told_failure(f.verdict) then return nil end
   if f.is_after_all then return "broken" end
   local last = f.sendings[#f.sendings]
   if f.verdict.name == "hung" then return last and is_visible(last) and "broken" or "unknown" end
@@ -166,9 +166,22 @@ function judge.findings(cell, facts)
   return findings(victim(cell, facts)), findings(next_one(cell, facts))
 end
 
+--- Did the first attempt ride a connection of its own, where it was to ride a used one?
+local function rode_fresh(cell, facts)
+  local order = cell.order
+  if cell.connection.uses == 0 or order.name == "settled" or order.name == "close-first"
+    or order.name == "request-first" or order.held == "choosing" then
+    return false
+  end
+  local attempt, sending = facts.attempts[1], facts.sendings[1]
+  if attempt then return not attempt.reused end
+  return sending ~= nil and sending.request == 1
+end
+
 --- Was the race that the cell asks for the one that took place?  Nil where it was; else what came instead.
 function judge.missed(cell, facts)
   local order, decided = cell.order, facts.verdict.order
+  if rode_fresh(cell, facts) then return "the request rode a fresh connection" end
   if order.held then
     if facts.n_held == 0 then
       return order.attempt > 1 and "there was no second attempt" or "nobody came to that checkpoint"
