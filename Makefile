@@ -1,11 +1,13 @@
 # closerace.  GNU make.
 #
-#   make run         install what is missing, build, run the examples
+#   make run         install what is missing, build, play the matrix
+#   make examples    the same, but run the example scripts
 #   make test        install what is missing, run every check
 #   make             build only: build/closerace, -proxy, -backend, core.so
 #   make lint        clang-format, luacheck          make layers   who may include what
 #   make bench       measure: bench, bench-matrix    make test-bare  run and test in a bare Debian
 #   make valgrind    every test again, under valgrind
+#   make soak        a million cells of the matrix in a row
 #   make install     DESTDIR= PREFIX=/usr/local      make clean
 #
 #   SAN=address,undefined   a build of its own beside the plain one
@@ -142,6 +144,10 @@ EXAMPLES := $(sort $(wildcard lua/examples/*.lua))
 
 run: setup-run
 	$(Q)$(MAKE) -s $(jobs) all
+	$(Q)$(B)/closerace matrix
+
+examples: setup-run
+	$(Q)$(MAKE) -s $(jobs) all
 	$(Q)$(B)/closerace run $(EXAMPLES)
 
 # ----------------------------------------------------------------- checks ---
@@ -196,6 +202,10 @@ bench-matrix: setup-run
 	$(Q)$(MAKE) -s all $(B)/bench/floor
 	$(Q)$(B)/closerace run tests/bench/matrix.lua
 
+soak: setup-run
+	$(Q)$(MAKE) -s all
+	$(Q)$(B)/closerace run tests/soak/million.lua
+
 $(B)/bench/floor: tests/bench/floor.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=c11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -o $@ $<
@@ -214,14 +224,15 @@ compile_commands.json: Makefile $(wildcard */*.[ch])
 
 install: all
 	$(Q)$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LUA_CDIR)/closerace $(DESTDIR)$(LUA_DIR)/closerace
+	$(Q)$(INSTALL) -d $(sort $(dir $(MODULES:lua/%=$(DESTDIR)$(LUA_DIR)/%)))
 	$(Q)$(INSTALL) -m 755 $(B)/closerace $(B)/closerace-proxy $(B)/closerace-backend $(DESTDIR)$(PREFIX)/bin/
 	$(Q)$(INSTALL) -m 755 $(B)/lib/closerace/core.so $(DESTDIR)$(LUA_CDIR)/closerace/
-	$(Q)$(INSTALL) -m 644 $(MODULES) $(DESTDIR)$(LUA_DIR)/closerace/
+	$(Q)$(foreach m,$(MODULES),$(INSTALL) -m 644 $(m) $(DESTDIR)$(LUA_DIR)/$(m:lua/%=%) &&) :
 
 clean:
 	rm -rf build compile_commands.json
 
 -include $(wildcard $(O)/*.d $(O)/*/*.d $(B)/unit/*.d)
-.PHONY: all setup-run setup-test setup-bare run test unit-programs valgrind layers lint bench bench-matrix test-bare install clean
+.PHONY: all setup-run setup-test setup-bare run examples test unit-programs valgrind layers lint bench bench-matrix soak test-bare install clean
 .DELETE_ON_ERROR:
 .SECONDARY:

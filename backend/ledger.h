@@ -44,7 +44,7 @@ struct ledger_attempt {
 	 * content_known: not with a server of the user's own */
 	bool content_known;
 	uint64_t content_size, content_hash; /* ledger_hash() */
-	size_t answered;   /* bytes of the final response sent */
+	size_t answered; /* bytes of the final response sent */
 	bool answered_whole;
 	unsigned long mark; /* of its response; 0: none yet */
 

@@ -15,7 +15,7 @@ struct lab_verdict {
 	unsigned connections; /* … on so many connections */
 	unsigned executed;
 	unsigned altered; /* executed with another content than was sent */
-	bool unseen; /* there may have been more: a connection vanished */
+	bool unseen;	  /* there may have been more: a connection vanished */
 	struct told told;
 	int status; /* of the response told; 0: none */
 	/* The request truly rode a connection that the backend ended, or was

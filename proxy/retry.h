@@ -41,7 +41,7 @@ struct request_facts {
 
 /* What is known about one attempt once it is over: facts, no opinion. */
 struct attempt {
-	bool reused;	       /* the connection came from the pool */
+	bool reused; /* the connection came from the pool */
 	/* on a fresh connection nothing was sent of this request before */
 	bool fresh_unsent_before;
 	size_t sent;	       /* request bytes that the kernel accepted */

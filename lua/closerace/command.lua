@@ -84,8 +84,8 @@ return function(args)
   end
   local command = commands[name]
   if not command then
-    io.stderr:write(("closerace: '%s' is not a command; allowed: matrix, trial, diff, merge, run, list, proxy, backend, --help, --version\n")
-      :format(name))
+    io.stderr:write(("closerace: '%s' is not a command; allowed: matrix, trial, diff, merge, run, list, "
+      .. "proxy, backend, --help, --version\n"):format(name))
     return 2
   end
   return command(args)

@@ -24,7 +24,8 @@ local function words_of(trace)
     if e.who == "session" and verb == "o" then verb = "a" end
     if verb then
       local tail = (verb == "w" or verb == "r") and e.bytes or verb == "e" and e.text:match "^%a+"
-      words[#words + 1] = ("%s%s%d%s"):format(verb, who, e.who == "client" and client or e.n, tail and ":" .. tail or "")
+      local n = e.who == "client" and client or e.n
+      words[#words + 1] = ("%s%s%d%s"):format(verb, who, n, tail and ":" .. tail or "")
     end
   end
   return table.concat(words, " ")

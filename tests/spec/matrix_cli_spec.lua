@@ -121,7 +121,8 @@ describe("closerace matrix", function()
 
   it("writes several formats at once; a table where nothing else goes to stdout", function()
     local folder = shell.folder()
-    local result = matrix(("%s --format jsonl -o %s/a --format tap -o %s/b --save %s/c"):format(FEW, folder, folder, folder))
+    local result = matrix(("%s --format jsonl -o %s/a --format tap -o %s/b --save %s/c"):format(
+      FEW, folder, folder, folder))
     has(result.stdout, "cells played against")
     local rows = rows_of(slurp(folder .. "/a"))
     has(slurp(folder .. "/b"), ("TAP version 13\n1..%d\n"):format(#rows))
@@ -334,7 +335,8 @@ describe("closerace diff", function()
     local folder = shell.folder()
     shell.write(folder .. "/bad", '{"cell":"x","state":"ok"}\nrubbish\n')
     for arguments, sentence in pairs {
-      ["bad none"] = "bad:2: it is no JSON", ["none bad"] = "none: No such file", ["bad"] = "expected OLD and NEW, got 1",
+      ["bad none"] = "bad:2: it is no JSON", ["none bad"] = "none: No such file",
+      ["bad"] = "expected OLD and NEW, got 1",
       ["--x a b"] = "unknown option '--x'; allowed: --common",
     } do
       local result = shell.run(("cd %s && %s diff %s"):format(folder, closerace, arguments))

@@ -70,8 +70,8 @@ local cases = {
     facts("clean", { sending { answered = 9 }, good }, answer), { R5 = "broken" } },
   { "… which is unknown where the answer came before its end", get,
     facts("clean", { sending { answered = 9, whole = false }, good }, answer), { R5 = "unknown" } },
-  { "a cut response that looks complete breaks R5", get, facts("garbled", { sending { mark = 7, answered = 9 } }, answer),
-    { R5 = "broken" } },
+  { "a cut response that looks complete breaks R5", get,
+    facts("garbled", { sending { mark = 7, answered = 9 } }, answer), { R5 = "broken" } },
   { "… also a close-delimited one, where a reset cut it", { request = "get", response = "close" },
     facts("garbled", { sending { mark = 7, answered = 9 } }, answer), { R5 = "broken" } },
   { "… but cut by FIN nobody can tell", { request = "get", response = "close" },
@@ -166,7 +166,8 @@ describe("the race that a cell asks for", function()
     assert.equal("the request rode another connection", missed({}, { order = "crossing", reached = false }))
     assert.equal("nobody came to that checkpoint", missed({ order = "held:awaiting#1" }, { order = "held" }, 0))
     assert.equal("there was no second attempt", missed({ order = "held:awaiting#2" }, { order = "held" }, 0))
-    assert.equal("the request rode a fresh connection", missed({}, { order = "crossing", reached = true, reused = false }))
+    assert.equal("the request rode a fresh connection",
+      missed({}, { order = "crossing", reached = true, reused = false }))
     assert.equal("decided as caused", missed({ order = "held:awaiting#1" }, { order = "caused" }, 1))
   end)
 end)

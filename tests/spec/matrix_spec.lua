@@ -212,7 +212,8 @@ describe("a matrix", function()
 
   it("finds the orders that are not chosen by default, too", function()
     local rows = play { request = { "get", "post-small" }, connection = "reused", point = "idle",
-                        ending = { "fin", "rst", "408+fin" }, order = { "close-first", "request-first", "held:choosing#1" } }
+                        ending = { "fin", "rst", "408+fin" },
+                        order = { "close-first", "request-first", "held:choosing#1" } }
     local n = 0
     for cell, r in pairs(rows) do
       assert.equal("clean", r.verdict, cell)            -- the last look finds the end
@@ -233,8 +234,8 @@ describe("a matrix", function()
 end)
 
 describe("a row", function()
-  local _, list = play { request = "get", connection = "reused", point = "request_byte", ending = "rst", second = "none",
-                         order = "caused" }
+  local _, list = play { request = "get", connection = "reused", point = "request_byte", ending = "rst",
+                         second = "none", order = "caused" }
 
   it("is the same when it was written and read", function()
     for _, r in ipairs(list) do

@@ -28,9 +28,9 @@ static const struct attempt unsent = {
 };
 static const struct attempt fresh_unsent = { .error = ECONNRESET,
 	.peer_closed = true };
-static const struct attempt again_unsent = { .error = ECONNRESET,
-	.peer_closed = true,
-	.fresh_unsent_before = true };
+static const struct attempt again_unsent = {
+	.error = ECONNRESET, .peer_closed = true, .fresh_unsent_before = true
+};
 static const struct attempt refused = { .error = ECONNREFUSED };
 static const struct attempt too_slow = { .timed_out = true };
 static const struct attempt silent = {

@@ -23,8 +23,8 @@ end
 
 --- Read a command line.
 -- @param call  the command, for messages
--- @param spec  a list of { name =, short =, value = "what it takes" (nil: nothing), read = function(text) → value, or nil
---              and what was expected, set = function(value) }
+-- @param spec  a list of { name =, short =, value = "what it takes" (nil: nothing), set = function(value),
+--              read = function(text) → value, or nil and what was expected }
 -- @return the words that are no options; or nil and a sentence
 function arguments.parse(call, args, spec)
   local rest, i = {}, 1

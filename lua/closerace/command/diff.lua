@@ -54,7 +54,8 @@ local function compare(old_path, new_path, run)
   local counts = { same = 0, worse = 0, better = 0, changed = 0, added = 0, gone = 0 }
   local function say(kind, colour, cell, text)
     counts[kind] = counts[kind] + 1
-    if not run.quiet then print(("%s %s\n         %s"):format(paint.text(("%-8s"):format(kind), colour), cell, text)) end
+    if run.quiet then return end
+    print(("%s %s\n         %s"):format(paint.text(("%-8s"):format(kind), colour), cell, text))
   end
   local old, list = read_all(old_path)
   local new, more = read_all(new_path)

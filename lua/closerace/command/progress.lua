@@ -29,7 +29,8 @@ function Progress:step()
   if now - self.shown < self.every_ms then return end
   self.shown = now
   local rate = self.done / (now - self.start)
-  local text = ("%d of %d, %.0f/s, %s left"):format(self.done, self.n, rate * 1000, time_left((self.n - self.done) / rate))
+  local text = ("%d of %d, %.0f/s, %s left"):format(
+    self.done, self.n, rate * 1000, time_left((self.n - self.done) / rate))
   if self.is_terminal then
     local full = self.done * WIDTH // self.n
     io.stderr:write(("\r\27[K[%s%s] %s"):format(("#"):rep(full), (" "):rep(WIDTH - full), text))

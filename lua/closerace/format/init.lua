@@ -1,5 +1,6 @@
---- The ways in which rows are reported, by name.  A format is made with a sink and the matrix; it is given each row, and
--- then the summary.
+--- The ways in which rows are reported, by name.
+-- A format is made with a function that writes, and what it needs to know of the run (see command/outputs.lua); it is
+-- given each row, and then the sums.
 
 return {
   names = { "table", "jsonl", "tap", "junit" },

@@ -53,7 +53,8 @@ local function add_saying(name, status, more)
     name = name,
     close = name:match "%+(.*)",
     status = status,
-    say = ("HTTP/1.1 %s\r\nContent-Length: 0\r\n%s\r\n"):format(more, status == 200 and "" or "Connection: close\r\n"),
+    say = ("HTTP/1.1 %s\r\nContent-Length: 0\r\n%s\r\n"):format(
+      more, status == 200 and "" or "Connection: close\r\n"),
   }
 end
 add_saying("408+fin", 408, "408 Request Timeout")
@@ -62,7 +63,8 @@ add_saying("413+plain", 413, "413 Content Too Large")
 
 -- Who wins.  A held order names a checkpoint of our own proxy, and of which attempt.
 axes.order = {
-  { name = "settled" }, { name = "crossing" }, { name = "caused" }, { name = "close-first" }, { name = "request-first" },
+  { name = "settled" }, { name = "crossing" }, { name = "caused" }, { name = "close-first" },
+  { name = "request-first" },
 }
 for attempt = 1, 2 do
   for _, checkpoint in ipairs(core.words().checkpoints) do

@@ -15,7 +15,8 @@ judge.rules = {
   R4 = { weight = "advice", source = "RFC 9110 9.2.2",
          says = "an automatic retry that failed should not be retried again" },
   R5 = { weight = "violation", source = "RFC 9112 8, 6.3",
-         says = "once a byte of a final response was received nothing is repeated, and a cut response must not look complete" },
+         says = "once a byte of a final response was received nothing is repeated, "
+           .. "and a cut response must not look complete" },
   R6 = { weight = "permitted", source = "RFC 2616 8.1.4",
          says = "software that knows a request to be repeatable may repeat it once" },
   R7 = { weight = "advice", source = "RFC 9110 9.2.2",

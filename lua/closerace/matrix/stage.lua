@@ -111,7 +111,7 @@ local function fault_for(stage, cell)
   }
 end
 
-local function end_by_hand(stage, cell, conn)
+local function end_by_hand(cell, conn)
   if not conn.ended and not conn.closed then
     conn:close(cell.ending.close, cell.ending.say and { say = cell.ending.say })
   end
@@ -126,7 +126,7 @@ end
 
 --- The idle connection is ended, and everybody has seen what there is to see.
 local function before(stage, cell)
-  end_by_hand(stage, cell, stage.backend:conn(1))
+  end_by_hand(cell, stage.backend:conn(1))
   stage.lab:advance(0)
   start(stage, cell)
   send_body(stage, cell)
@@ -134,14 +134,14 @@ end
 
 --- Both are queued before anybody looks.
 local function close_first(stage, cell)
-  end_by_hand(stage, cell, stage.backend:conn(1))
+  end_by_hand(cell, stage.backend:conn(1))
   start(stage, cell)
   send_body(stage, cell)
 end
 
 local function request_first(stage, cell)
   start(stage, cell)
-  end_by_hand(stage, cell, stage.backend:conn(1))
+  end_by_hand(cell, stage.backend:conn(1))
   send_body(stage, cell)
 end
 
@@ -163,7 +163,7 @@ local function held_by_hand(stage, cell)
   stage.lab:advance(0)
   while stage.proxy:held() do
     stage.n_held = stage.n_held + 1
-    end_by_hand(stage, cell, stage.backend:conn(stage.backend.n_conns))
+    end_by_hand(cell, stage.backend:conn(stage.backend.n_conns))
     release(stage)
   end
   send_body(stage, cell)
