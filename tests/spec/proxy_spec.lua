@@ -424,20 +424,21 @@ describe("a request of which nothing was sent", function()
     end
   end)
 
-  it("on a fresh connection is as harmless, but each further one is a retry", function()
+  it("on a fresh connection is as harmless once, but each further one is a retry", function()
     for _, policy in ipairs(race.words().retry) do
       for retries = 0, 2 do
         local lab, backend, proxy, client = stage { retry = policy, retries = retries }
         proxy:hold("sending", { times = 10 })
         local post = client:start { method = "POST", body = "x", id = "v" }
-        for n = 1, retries + 1 do
+        for n = 1, retries + 2 do
           local held = proxy:wait("sending", { attempt = n })
           lab:advance(0)
           backend:conn(held.n):close "rst"
           held:release()
         end
         assert.equal(502, post:wait().status)
-        assert.equal(retries + 1, #proxy:attempts "v")
+        assert.equal(retries + 2, #proxy:attempts "v")
+        assert.equal("elsewhere", proxy:attempts "v"[1].action)
         assert.equal(0, lab:verdict("v").attempts)
         assert.verdict("refused", lab, "v")
         lab:close()

@@ -123,8 +123,9 @@ describe("lab:reset", function()
   it("keeps no descriptor", function()
     local lab <close>, backend, proxy, client = stage()
     local function n_open()
-      local n = 0
-      for _ in io.popen("ls /proc/$PPID/fd"):lines() do n = n + 1 end
+      local pipe, n = io.popen "ls /proc/$PPID/fd", 0
+      for _ in pipe:lines() do n = n + 1 end
+      pipe:close()
       return n
     end
     story(lab, backend, proxy, client)

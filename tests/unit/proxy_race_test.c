@@ -355,16 +355,20 @@ fresh_and_reset(void)
 
 	stage_open(s, NULL);
 	client = stage_client(s);
-	stage_hold(s, "upstream.sending", 2);
+	stage_hold(s, "upstream.sending", 3);
 	stage_say(s, client, POST);
 	stage_reset(s, stage_accept(s));
 	stage_release(s);
-	CHECK(s->n_attempts == 1 && s->attempts[0].action == RETRY_AGAIN &&
+	CHECK(s->n_attempts == 1 && s->attempts[0].action == RETRY_ELSEWHERE &&
 		s->attempts[0].facts.sent == 0 && !s->attempts[0].facts.reused,
-	    "a fresh connection reset before the first byte: once more");
+	    "a fresh connection reset before the first byte: elsewhere");
 	stage_reset(s, stage_accept(s));
 	stage_release(s);
-	CHECK(stage_hears(s, client, "left\n", " 502 ") && s->n_upstreams == 2,
+	CHECK(s->n_attempts == 2 && s->attempts[1].action == RETRY_AGAIN,
+	    "a second one: the retry");
+	stage_reset(s, stage_accept(s));
+	stage_release(s);
+	CHECK(stage_hears(s, client, "left\n", " 502 ") && s->n_upstreams == 3,
 	    "but not without end");
 	conn = stage_warm(s, client);
 	CHECK(stage_n_pooled(s) == 1, "and the proxy goes on");
