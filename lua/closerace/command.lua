@@ -10,7 +10,7 @@ closerace makes HTTP keep-alive close races happen on demand.
   closerace diff OLD NEW          what changed from one baseline to another
   closerace merge FILE…           shares of a matrix put together
   closerace run [OPTION]… FILE…   run scripts and say what became of each request
-  closerace list                  close points, endings, orders, checkpoints, policies, verdicts
+  closerace list                  every word: close points, endings, orders, requests, checkpoints, verdicts …
   closerace proxy OPTION…         the reverse proxy alone
   closerace backend OPTION…       the backend alone, with its faults
   closerace --help | --version
@@ -50,10 +50,14 @@ function commands.list(args)
     io.stderr:write(("closerace list: '%s': it takes no arguments\n"):format(args[1]))
     return 2
   end
-  local words = core.words()
+  local words, axes = core.words(), require "closerace.matrix.axes"
   show("points", words.points)
   show("endings", words.endings)
-  show("orders", words.orders)
+  show("orders", table.move({ "close-first", "request-first" }, 1, 2, #words.orders + 1, words.orders))
+  show("requests", axes.words "request")
+  show("connections", axes.words "connection")
+  show("second", axes.words "second")
+  show("responses", axes.words "response")
   show("checkpoints", words.checkpoints)
   show("reuse", words.reuse)
   show("retry", words.retry)
@@ -88,5 +92,6 @@ return function(args)
       .. "proxy, backend, --help, --version\n"):format(name))
     return 2
   end
-  return command(args)
+  local status = command(args)
+  return core.is_interrupted() and 130 or status
 end

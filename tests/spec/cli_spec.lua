@@ -96,7 +96,7 @@ describe("closerace", function()
     local source = shell.write(folder .. "/scarce.c", SCARCE)
     assert.equal(0, shell.run(("cc -shared -fPIC -o %s/scarce.so %s"):format(folder, source)).status)
     local outcomes = {}
-    for n = 1, 3000, 60 do
+    for n = 1, 9000, 180 do
       local result = shell.run(("LD_PRELOAD=%s/scarce.so SCARCE=%d %s list"):format(folder, n, closerace))
       assert.is_true(result.status == 0 or result.status == 70, result.stderr)
       outcomes[result.status] = true

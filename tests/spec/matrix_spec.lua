@@ -222,6 +222,26 @@ describe("a matrix", function()
     assert.equal(2 * 3 * 3, n)
   end)
 
+  it("goes on behind a cell that fails, and counts it", function()
+    local stages = require "closerace.matrix.stage"
+    local open = stages.open
+    finally(function() stages.open = open end)
+    function stages.open(options)
+      local stage = open(options)
+      function stage:play(cell)
+        if cell.ending.name == "rst" then error("nothing can happen", 0) end
+        return getmetatable(self).play(self, cell)
+      end
+      return stage
+    end
+    local states = {}
+    for r in race.matrix({ request = "get", connection = "reused", point = "arrival", ending = "fin,rst,half",
+                           order = "crossing", second = "none" }):rows() do
+      states[r.ending] = r.state .. (r.why and ": " .. r.why or "")
+    end
+    assert.same({ fin = "ok", rst = "failed: nothing can happen", half = "ok" }, states)
+  end)
+
   it("leaves no process behind, and says what killed a worker", function()
     local worker = require("closerace.core").worker(function() os.execute "kill -9 $PPID" end)
     assert.is_nil(worker:read())

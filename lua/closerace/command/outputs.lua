@@ -26,7 +26,10 @@ end
 -- @param context  what formats need: n, system, replay(row), is_failure(row)
 function Outputs.open(list, save, context)
   local self = setmetatable({ formats = {}, files = {}, context = context, save = save }, Outputs)
-  self.sums = { n = context.n, played = 0, violations = 0, advice = 0, varied = 0, skipped = 0, rows = 0 }
+  self.sums = {
+    n = context.n, played = 0, violations = 0, advice = 0, varied = 0, failed = 0,
+    skipped = 0, rows = 0,
+  }
   for _, output in ipairs(list) do
     local file = output.path and open_file(output.path) or io.stdout
     if output.path then table.insert(self.files, file) end
@@ -46,10 +49,10 @@ end
 function Outputs:row(r)
   local sums = self.sums
   sums.rows = sums.rows + 1
-  if r.state == "skipped" then sums.skipped = sums.skipped + 1 else sums.played = sums.played + 1 end
+  if r.verdict then sums.played = sums.played + 1 end
   if r.violation then sums.violations = sums.violations + 1 end
   if r.advice then sums.advice = sums.advice + 1 end
-  if r.state == "varied" then sums.varied = sums.varied + 1 end
+  if sums[r.state] then sums[r.state] = sums[r.state] + 1 end   -- varied, failed, skipped
   for _, format in ipairs(self.formats) do format:row(r) end
   return not self.is_gone
 end
@@ -80,13 +83,15 @@ end
 function Outputs:status(strict)
   local sums = self.sums
   if sums.interrupted then return 130 end
-  if sums.violations > 0 or sums.varied > 0 or strict and sums.advice > 0 then return 1 end
+  if sums.violations + sums.varied + sums.failed > 0 or strict and sums.advice > 0 then return 1 end
   return sums.n > 0 and sums.skipped == sums.n and 77 or 0
 end
 
 --- Is a row a failure, in the formats that know only that?
 function Outputs.failure_test(strict)
-  return function(r) return r.violation or r.state == "varied" or strict and r.advice or false end
+  return function(r)
+    return r.violation or r.state == "varied" or r.state == "failed" or strict and r.advice or false
+  end
 end
 
 --- Options that say where rows go, for arguments.parse.

@@ -20,9 +20,10 @@ local function body_of(self, r)
     self.failures = self.failures + 1
     local rule = judge.rules[r.rule]
     local message = rule and ("%s: %s (%s)"):format(r.rule, rule.says, rule.source) or r.why
+    local outcome = r.verdict and ("%s, told %s, executed %d, attempts %d; "):format(
+      r.verdict, r.told, r.executed, r.attempts) or ""
     return ('<failure type="%s" message="%s">%s</failure>'):format(
-      escaped(r.rule or r.state), escaped(message), escaped(("%s, told %s, executed %s, attempts %s; %s"):format(
-        r.verdict, r.told, r.executed, r.attempts, self.matrix.replay(r))))
+      escaped(r.rule or r.state), escaped(message), escaped(outcome .. self.matrix.replay(r)))
   elseif r.state == "skipped" or r.state == "not reached" then
     self.skipped = self.skipped + 1
     return ('<skipped message="%s"/>'):format(escaped(r.state .. ": " .. r.why))

@@ -10,7 +10,7 @@ People.__index = People
 
 function People.new(write, matrix)
   return setmetatable({
-    write = write, matrix = matrix, lines = {}, columns = {}, at = {}, broken = {}, varied = {}, missed = {},
+    write = write, matrix = matrix, lines = {}, columns = {}, at = {}, broken = {}, trouble = {}, missed = {},
     verdicts = {},
   }, People)
 end
@@ -51,7 +51,7 @@ function People:row(r)
     count(box.verdicts, r.verdict)
     count(self.verdicts, r.verdict)
   else
-    box.skipped = true
+    box.state = r.state
   end
   box.violation = box.violation or r.violation
   box.advice = box.advice or r.advice
@@ -63,9 +63,9 @@ function People:row(r)
       end
     end
   end
-  if r.state == "varied" then
+  if r.state == "varied" or r.state == "failed" then
     box.violation = true
-    table.insert(self.varied, r)
+    table.insert(self.trouble, r)
   elseif r.state == "not reached" or r.state == "skipped" then
     count(self.missed, ("%s: %s"):format(r.state, r.why))
   end
@@ -93,8 +93,8 @@ local function report_broken(self)
       self.write "\n"
     end
   end
-  for _, r in ipairs(self.varied) do
-    self.write(("%s %s\n  %s\n"):format(paint.text("varied:", "red"), self.matrix.replay(r), r.why))
+  for _, r in ipairs(self.trouble) do
+    self.write(("%s %s\n  %s\n"):format(paint.text(r.state .. ":", "red"), self.matrix.replay(r), r.why))
   end
 end
 
@@ -105,7 +105,7 @@ local function text_of(box)
   for word in pairs(box.verdicts) do words[#words + 1] = word end
   table.sort(words, function(a, b) return rank[a] < rank[b] end)
   if #words > 2 then words = { words[1], words[2], "…" } end
-  local text = #words > 0 and table.concat(words, " ") or box.skipped and "skipped" or ""
+  local text = #words > 0 and table.concat(words, " ") or box.state or ""
   if box.violation then return text .. "!", "red" end
   if box.advice then return text .. "?", "yellow" end
   return text, words[1] == "clean" and "green" or nil
@@ -141,12 +141,11 @@ local function report_table(self)
   self.write "\n"
 end
 
-local function listed(counts, order)
-  local keys, parts = {}, {}
-  for key in pairs(counts) do keys[#keys + 1] = key end
+local function sorted_keys(map, order)
+  local keys = {}
+  for key in pairs(map) do keys[#keys + 1] = key end
   table.sort(keys, order)
-  for _, key in ipairs(keys) do parts[#parts + 1] = ("%s %d"):format(key, counts[key]) end
-  return table.concat(parts, ", ")
+  return keys
 end
 
 local function several(n, one, many)
@@ -157,27 +156,23 @@ function People:finish(summary)
   report_broken(self)
   report_table(self)
   local write = self.write
-  if next(self.verdicts) then
-    write(("verdicts     %s\n"):format(listed(self.verdicts, function(a, b) return rank[a] > rank[b] end)))
-  end
-  for _, why in ipairs((function()
-    local list = {}
-    for key in pairs(self.missed) do list[#list + 1] = key end
-    table.sort(list)
-    return list
-  end)()) do
-    write(("%d cells %s\n"):format(self.missed[why], why))
-  end
+  local verdicts = sorted_keys(self.verdicts, function(a, b) return rank[a] > rank[b] end)
+  for i, word in ipairs(verdicts) do verdicts[i] = ("%s %d"):format(word, self.verdicts[word]) end
+  if verdicts[1] then write(("verdicts     %s\n"):format(table.concat(verdicts, ", "))) end
+  for _, why in ipairs(sorted_keys(self.missed)) do write(("%-12d %s\n"):format(self.missed[why], why)) end
   if summary.left_out then
     write(("left out     %d combinations that cannot be (closerace matrix --rules)%s\n"):format(
       summary.left_out, summary.full and "" or "; all others than the chosen values (--full)"))
   end
-  if summary.varied > 0 then write(("varied       %s\n"):format(paint.text(tostring(summary.varied), "red"))) end
   local verdict = ("%s, %s"):format(
     several(summary.violations, "violation", "violations"), several(summary.advice, "advice", "advice"))
+  for _, trouble in ipairs { "varied", "failed" } do
+    if summary[trouble] > 0 then verdict = ("%s, %d %s"):format(verdict, summary[trouble], trouble) end
+  end
   write(("%s of %d cells played%s against %s: %s; %.1f s\n"):format(
     summary.played, summary.n, summary.interrupted and ", then interrupted," or "", self.matrix.system,
-    paint.text(verdict, summary.violations > 0 and "red" or summary.advice > 0 and "yellow" or "green"),
+    paint.text(verdict, (summary.violations + summary.varied + summary.failed) > 0 and "red"
+      or summary.advice > 0 and "yellow" or "green"),
     summary.ms / 1000))
 end
 

@@ -135,7 +135,7 @@ end
 --- Play a cell so many times; the row of the first time, which says so where another one differed.
 local function play(stage, cell, n, system, times)
   local lack = stage:lacks(cell)
-  if lack then return row.skipped(cell, n, system, lack) end
+  if lack then return row.unplayed(cell, n, system, "skipped", lack) end
   local function once()
     local start = core.now_ms()
     local facts = stage:play(cell)
@@ -156,17 +156,42 @@ local function play(stage, cell, n, system, times)
   return first
 end
 
+--- A stage that can be replaced.
+local Theatre = {}
+Theatre.__index = Theatre
+
+function Theatre.open(matrix)
+  return setmetatable({
+    matrix = matrix, stage = stages.open { proxy = matrix.proxy, sizes = matrix.sizes },
+  }, Theatre)
+end
+
+function Theatre:__close()
+  if self.stage then self.stage:close() end
+end
+
+--- Play a cell.  One that raises (a deadlock, the lab's deadline) fails, and the others go on, on another stage.
+function Theatre:play(cell, n)
+  local matrix = self.matrix
+  local good, result = pcall(play, self.stage, cell, n, matrix.system, matrix.times)
+  if good then return result end
+  if core.is_interrupted() then error(result, 0) end
+  self.stage = self.stage:close()
+  self.stage = stages.open { proxy = matrix.proxy, sizes = matrix.sizes }
+  return row.unplayed(cell, n, matrix.system, "failed", tostring(result))
+end
+
 --- Walk over the rows of every step-th cell, from the first-th on, played right here.
 local function play_here(self, first, step)
-  local stage = stages.open { proxy = self.proxy, sizes = self.sizes }
+  local theatre = Theatre.open(self)
   local cells, total = self.plan:cells(first, step), self.plan.total
   return function()
     local n, cell = cells()
     if not n then return nil end
-    local r = play(stage, cell, n, self.system, self.times)
+    local r = theatre:play(cell, n)
     r.of = total
     return r
-  end, nil, nil, stage
+  end, nil, nil, theatre
 end
 
 local Crew = {}

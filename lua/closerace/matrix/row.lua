@@ -10,7 +10,8 @@ local row = {}
 --   cell          its id
 --   n, of         which cell of how many
 --   request … response   the values of its axes; at: the byte offset, as a number
---   state         ok; broken (a violation), advice; "not reached" (another race took place), varied, skipped
+--   state         ok; broken (a violation), advice; "not reached" (another race took place); varied; failed (it could
+--                 not be played to its end), skipped
 --   verdict, told, executed, attempts, connections, reached   see docs/lua.md
 --   decided       what decided the race, from the backend's point of view
 --   next          the verdict of the client's next request; next_told, next_attempts
@@ -18,7 +19,7 @@ local row = {}
 --   rule          the first rule that was broken, or permitted it
 --   rules         every rule that was not simply kept: broken, permitted, unknown; next_rules: by the next request
 --   reason        why the proxy did what it did with failed attempts; it has to be our own
---   why           of the states not reached, varied and skipped
+--   why           of the states not reached, varied, failed and skipped
 --   system        the system under test
 --   ms            real time it took
 row.fields = {
@@ -38,9 +39,11 @@ local function from_cell(cell, n, system)
   }
 end
 
-function row.skipped(cell, n, system, why)
+--- A cell that was not played, or not to its end.
+-- @param state  "skipped" or "failed"
+function row.unplayed(cell, n, system, state, why)
   local r = from_cell(cell, n, system)
-  r.state, r.why = "skipped", why
+  r.state, r.why = state, why
   return r
 end
 

@@ -21,7 +21,7 @@ local NEXT = { method = "POST", path = "/next", id = "n", body = "amount=20" }
 -- @param options.timeline  keep it, for a person to read
 -- @param options.sizes     of another stage with the same proxy: they need not be measured again
 function Stage.open(options)
-  local lab = core.lab { deadline_ms = 60000, timeline = options.timeline or false, private = true }
+  local lab = core.lab { deadline_ms = 20000, timeline = options.timeline or false, private = true }
   local backend = lab:backend()
   local proxy_options = { to = backend }
   for name, value in pairs(options.proxy or {}) do proxy_options[name] = value end
