@@ -155,6 +155,29 @@ describe("closerace matrix", function()
     has(incomplete.stderr, "cells are missing")
   end)
 
+  it("is spread by GNU parallel, whose lines closerace merge puts in order", function()
+    local folder = shell.folder()
+    matrix(FEW .. " --save " .. folder .. "/whole")
+    local result = shell.run(("parallel --will-cite -j2 %s matrix -q %s --shard {}/5 --format jsonl ::: 1 2 3 4 5 "
+      .. "| %s merge - --save %s/merged"):format(closerace, FEW, closerace, folder))
+    assert.equal(0, result.status, result.stderr)
+    assert.equal(slurp(folder .. "/whole"), slurp(folder .. "/merged"))
+  end)
+
+  it("is coloured on a terminal, with a bar while it runs, unless NO_COLOR is set", function()
+    local function on_terminal(environment, arguments)
+      local command = ("%s %s/closerace matrix %s"):format(environment, shell.build, arguments)
+      return shell.run(("script -qec '%s' /dev/null"):format(command)).stdout
+    end
+    local text = on_terminal("TERM=xterm NO_COLOR=", VIOLATED)
+    has(text, "\27[31mviolation R2:\27[0m")
+    assert.truthy(text:find "\27%[32mclean *\27%[0m", text)
+    assert.is_nil(on_terminal("TERM=xterm NO_COLOR=1", VIOLATED .. " -q"):find "\27")
+    assert.is_nil(on_terminal("TERM=dumb NO_COLOR=", VIOLATED):find "\27")
+    local bar = on_terminal("TERM=xterm NO_COLOR=", "--request get,put,post-small")
+    assert.truthy(bar:find "\r\27%[K%[#+ *%] %d+ of %d+, %d+/s, %d+ s left", bar)
+  end)
+
   it("ends quietly where its reader has seen enough", function()
     local result = shell.run(("{ %s matrix -q -j2 --format jsonl; echo status $? >&2; } | head -n 2"):format(closerace))
     assert.equal(2, #rows_of(result.stdout))
