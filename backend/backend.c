@@ -345,8 +345,15 @@ backend_conn(const struct backend *b, unsigned n, struct backend_conn *facts)
 	if (n < 1 || n > b->n)
 		return false;
 	*facts = b->home.conns[n - 1];
-	facts->unread = facts->closed ? 0 : stream_unread(facts->fd);
 	return true;
+}
+
+size_t
+backend_unread(const struct backend *b, unsigned n)
+{
+	const struct valve *v = n >= 1 && n <= b->n ? b->valves[n - 1] : NULL;
+
+	return v == NULL || v->fd_closed ? 0 : stream_unread(v->fd);
 }
 
 void

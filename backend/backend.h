@@ -98,7 +98,6 @@ struct backend_conn {
 	unsigned n_finished; /* answered whole */
 	size_t received;     /* bytes taken from the peer */
 	size_t sent;	     /* bytes sent to the peer */
-	size_t unread;	     /* bytes that lie unread now */
 	unsigned peer_port;  /* TCP port of the peer: whose connection */
 	bool reading_held;
 	bool sending_held;
@@ -115,6 +114,10 @@ unsigned backend_n_conns(const struct backend *); /* accepted so far */
 /* Returns: false where the n-th connection was not accepted yet.  Facts are
  * kept for closed connections too. */
 bool backend_conn(const struct backend *, unsigned n, struct backend_conn *);
+
+/* Ask the kernel how many bytes lie unread on the n-th connection; 0 once it
+ * is closed. */
+size_t backend_unread(const struct backend *, unsigned n);
 
 enum backend_direction { BACKEND_READING, BACKEND_SENDING };
 

@@ -118,20 +118,28 @@ has_arrived(void *arg)
 	struct backend_conn c;
 
 	backend_conn(a->backend, a->conn, &c);
-	return c.closed || c.unread >= a->size;
+	return c.closed || backend_unread(a->backend, a->conn) >= a->size;
+}
+
+static void
+push_unread(lua_State *L, const struct handle *h)
+{
+	lua_pushinteger(L,
+	    (lua_Integer)backend_unread(
+		lab_backend_backend(h->actor), (unsigned)h->n));
 }
 
 static int
 arrived(lua_State *L, int status, lua_KContext ctx)
 {
 	struct backend_conn c;
+	struct handle *h = check_conn(L, &c);
 
-	check_conn(L, &c);
 	if (c.closed)
 		return luaL_error(L,
 		    "conn:wait_arrival: connection %d was closed meanwhile",
 		    (int)c.n);
-	lua_pushinteger(L, (lua_Integer)c.unread);
+	push_unread(L, h);
 	return 1;
 }
 
@@ -189,9 +197,9 @@ static int
 conn_field(lua_State *L)
 {
 	struct backend_conn c;
+	struct handle *h = check_conn(L, &c);
 	const char *key = luaL_checkstring(L, 2);
 
-	check_conn(L, &c);
 	if (strcmp(key, "n") == 0)
 		lua_pushinteger(L, c.n);
 	else if (strcmp(key, "received") == 0)
@@ -199,7 +207,7 @@ conn_field(lua_State *L)
 	else if (strcmp(key, "sent") == 0)
 		lua_pushinteger(L, (lua_Integer)c.sent);
 	else if (strcmp(key, "unread") == 0)
-		lua_pushinteger(L, (lua_Integer)c.unread);
+		push_unread(L, h);
 	else if (strcmp(key, "requests") == 0)
 		lua_pushinteger(L, c.n_requests);
 	else if (strcmp(key, "finished") == 0)
