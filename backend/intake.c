@@ -18,7 +18,7 @@ void
 intake_reset(struct valve *v)
 {
 	follow_start(&v->request, FOLLOW_REQUEST, false);
-	v->taken = 0;
+	v->taken = v->given = 0;
 	v->decided = v->whole = v->executed = v->executed_now = false;
 	v->marked = v->interim = v->answered = false;
 	v->fault = -1;
@@ -187,6 +187,7 @@ give(struct valve *v, const char *bytes, size_t size)
 	}
 	if (w.n > 0)
 		v->touched = true;
+	v->given += w.n;
 	return w.n;
 }
 

@@ -146,17 +146,24 @@ connect_origin(struct valve *v)
 	return v->origin_conn != NULL;
 }
 
-/* Does the origin wait for a request, with nothing under way to or from it? */
+/* Does the origin wait for a request, with nothing under way to or from it?
+ * What it has said and nobody will hear is dropped. */
 static bool
-inner_is_idle(const struct valve *v)
+inner_is_idle(struct valve *v)
 {
-	char byte;
+	bool all_given = v->whole && v->given == v->taken;
+	struct stream_result r = { STREAM_AGAIN, 0, 0 };
 
-	return v->origin_conn != NULL && !v->inner_deaf && !v->inner_eof &&
-	    !v->raw && v->n_kept == 0 && outlet_empty(v) &&
-	    (!valve_busy(v) || (v->whole && v->answered)) &&
-	    origin_is_idle(v->origin_conn) &&
-	    stream_peek(v->inner_fd, &byte, 1).outcome == STREAM_AGAIN;
+	if (v->origin_conn == NULL || v->inner_deaf || v->inner_eof || v->raw ||
+	    v->touched || !origin_is_idle(v->origin_conn) ||
+	    (v->given > 0 && !all_given))
+		return false;
+	if (v->inner_ready)
+		do
+			r = stream_read(v->inner_fd, v->out, sizeof v->out);
+		while (r.outcome == STREAM_DONE);
+	outlet_drop(v);
+	return r.outcome == STREAM_AGAIN;
 }
 
 static bool

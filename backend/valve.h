@@ -96,6 +96,7 @@ struct valve {
 	/* the exchange in progress */
 	struct follow request;
 	size_t taken; /* bytes of the request */
+	size_t given; /* … that the inner end took */
 	bool raw;     /* no boundaries any more: relay what comes */
 	bool decided;
 	int fault;	      /* -1: none */
