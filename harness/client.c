@@ -213,15 +213,27 @@ take_input(struct conn *k)
 	}
 }
 
+static int
+take_error(int fd)
+{
+	int error = 0;
+	socklen_t size = sizeof error;
+
+	getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+	return error;
+}
+
+/* Where there is an error, or anything to read, the event says that it can be
+ * read. */
 static void
 on_socket(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn *k = arg;
-	int error = 0;
-	socklen_t size = sizeof error;
+	bool readable = (what & (EV_READ | EV_CLOSED)) != 0;
+	int error;
 
 	if (!k->connected && (what & EV_WRITE)) {
-		getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+		error = readable ? take_error(fd) : 0;
 		if (error != 0) {
 			conn_ended(k, error);
 			return;
@@ -230,7 +242,7 @@ on_socket(evutil_socket_t fd, short what, void *arg)
 	}
 
 	flush(k);
-	if (k->connected)
+	if (k->connected && (readable || k->send_error != 0))
 		take_input(k);
 }
 
