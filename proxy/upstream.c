@@ -121,6 +121,7 @@ expect_byte(struct upstream *u)
 static enum state
 connecting(struct upstream *u)
 {
+	const unsigned ready = LATCH_READABLE | LATCH_WRITABLE;
 	struct proxy_actor *a = &u->actor;
 	struct io_result r;
 
@@ -128,7 +129,12 @@ connecting(struct upstream *u)
 		return SPENT;
 	if (a->latches & LATCH_TIMER)
 		return timed_out(u);
-	r = io_connect(a->fd, &options_of(u)->upstream);
+	/* An error shows as readable, too: without it, the kernel need not be
+	 * asked what came of it. */
+	if (u->dialled && (a->latches & ready) == LATCH_WRITABLE)
+		r = (struct io_result){ IO_DONE, 0, 0 };
+	else
+		r = io_connect(a->fd, &options_of(u)->upstream);
 	a->latches &= ~(unsigned)LATCH_WRITABLE;
 	if (r.outcome == IO_FAILED) {
 		a->error = r.error;
