@@ -23,6 +23,8 @@
 #define DRIVE_MAX 64
 /* Bytes in one chunk of /chunked/N: the same on every day and machine. */
 #define CHUNK_SIZE 1024
+/* Bytes of a body that is made in one piece. */
+#define SMALL_SIZE 4096
 
 struct origin {
 	struct MHD_Daemon *daemon;
@@ -116,6 +118,26 @@ stream_response(size_t size, enum resource_kind kind)
 	return r;
 }
 
+static struct MHD_Response *
+buffer_response(struct ledger_mark *mark, const char *bytes, size_t size)
+{
+	mark->body_size = size;
+	mark->body_hash = ledger_hash(LEDGER_HASH_INIT, bytes, size);
+	return MHD_create_response_from_buffer(
+	    size, (void *)(uintptr_t)bytes, MHD_RESPMEM_MUST_COPY);
+}
+
+/* A body that fits into what the valve reads at once: libmicrohttpd sends it
+ * together with the head. */
+static struct MHD_Response *
+bytes_response(struct ledger_mark *mark, size_t size)
+{
+	char bytes[SMALL_SIZE];
+
+	resource_fill(bytes, 0, size);
+	return buffer_response(mark, bytes, size);
+}
+
 static uint64_t
 stream_hash(size_t size)
 {
@@ -128,15 +150,6 @@ stream_hash(size_t size)
 		hash = ledger_hash(hash, part, n);
 	}
 	return hash;
-}
-
-static struct MHD_Response *
-buffer_response(struct ledger_mark *mark, const char *bytes, size_t size)
-{
-	mark->body_size = size;
-	mark->body_hash = ledger_hash(LEDGER_HASH_INIT, bytes, size);
-	return MHD_create_response_from_buffer(
-	    size, (void *)(uintptr_t)bytes, MHD_RESPMEM_MUST_COPY);
 }
 
 static struct MHD_Response *
@@ -167,6 +180,9 @@ make_response(struct job *job, struct ledger_mark *mark)
 		return text_response(job, mark);
 	switch (what->kind) {
 	case RESOURCE_BYTES:
+		if (what->n <= SMALL_SIZE)
+			return bytes_response(mark, what->n);
+		/* fall through */
 	case RESOURCE_CHUNKED:
 	case RESOURCE_CLOSE:
 		mark->body_size = what->n;
