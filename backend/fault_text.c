@@ -37,18 +37,35 @@ complain(const struct text *t, const char *format, ...)
 	return -1;
 }
 
+/* Returns: the index of a name, -1 where it is none of them. */
+static int
+find(const char *const *names, int n, const char *name)
+{
+	for (int i = 0; i < n; i++)
+		if (strcmp(names[i], name) == 0)
+			return i;
+	return -1;
+}
+
+static void
+join(const char *const *names, int n, char *list, size_t size)
+{
+	size_t used = 0;
+
+	for (int i = 0; i < n; i++)
+		used += (size_t)snprintf(list + used, size - used, "%s%s",
+		    i > 0 ? ", " : "", names[i]);
+}
+
 static int
 one_of(const struct text *t, const char *const *names, int n, const char *what)
 {
 	char list[256] = "";
-	size_t used = 0;
+	int i = find(names, n, t->value);
 
-	for (int i = 0; i < n; i++) {
-		if (strcmp(names[i], t->value) == 0)
-			return i;
-		used += (size_t)snprintf(list + used, sizeof list - used,
-		    "%s%s", i > 0 ? ", " : "", names[i]);
-	}
+	if (i >= 0)
+		return i;
+	join(names, n, list, sizeof list);
 	return complain(
 	    t, "%s: '%s' is not %s; allowed: %s", t->key, t->value, what, list);
 }
@@ -245,14 +262,11 @@ fault_set(struct fault *f, const char *key, const char *value, size_t size,
 {
 	struct text t = { key, value, size, error, error_size };
 	char list[160] = "";
-	size_t used = 0;
+	int i = find(key_names, N_KEYS, key);
 
-	for (int i = 0; i < N_KEYS; i++) {
-		if (strcmp(key_names[i], key) == 0)
-			return key_set[i](f, &t);
-		used += (size_t)snprintf(list + used, sizeof list - used,
-		    "%s%s", i > 0 ? ", " : "", key_names[i]);
-	}
+	if (i >= 0)
+		return key_set[i](f, &t);
+	join(key_names, N_KEYS, list, sizeof list);
 	return complain(
 	    &t, "'%s' is not a key of a fault; allowed: %s", key, list);
 }
