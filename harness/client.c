@@ -375,6 +375,7 @@ begin(struct client *c, const char *method, int timeout_ms)
 	struct exchange *e = calloc(1, sizeof *e);
 	struct conn *k = c->conns;
 
+	lab_touch(c->lab);
 	if (e == NULL)
 		return NULL;
 	if (!is_usable(k) && (k = connect_to(c)) == NULL) {
@@ -467,6 +468,7 @@ client_half_close(struct client *c)
 {
 	struct conn *k = c->conns;
 
+	lab_touch(c->lab);
 	if (k == NULL || k->gone)
 		return false;
 	k->fin_wanted = !k->half_closed;
@@ -480,6 +482,7 @@ client_close(struct client *c)
 {
 	struct conn *k = c->conns;
 
+	lab_touch(c->lab);
 	if (k == NULL || k->gone)
 		return;
 	note(c, "abort", "", 0);
@@ -498,6 +501,7 @@ exchange_send(struct exchange *e, const char *bytes, size_t size)
 {
 	struct conn *k = e->conn;
 
+	lab_touch(e->client->lab);
 	assert(e->open);
 	e->content_size += size;
 	e->content_hash = ledger_hash(e->content_hash, bytes, size);
@@ -518,6 +522,7 @@ exchange_finish(struct exchange *e)
 {
 	struct conn *k = e->conn;
 
+	lab_touch(e->client->lab);
 	assert(e->open);
 	if (e->chunked && !k->gone) {
 		compose_last_chunk(&k->out);

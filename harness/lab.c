@@ -53,6 +53,7 @@ struct lab {
 
 	int deadline_ms;
 	bool quiet; /* the sentinel has run */
+	bool still; /* lab_is_still() */
 	bool bound_over;
 	bool deadline_over;
 
@@ -200,6 +201,7 @@ lab_settle(struct lab *lab)
 {
 	long before = -1, flying;
 
+	lab_touch(lab);
 	if (lab_is_real(lab)) {
 		event_base_loop(lab->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
 		return outcome(lab);
@@ -209,11 +211,24 @@ lab_settle(struct lab *lab)
 		if (outcome(lab) != LAB_MOVED)
 			return outcome(lab);
 		flying = in_flight(lab);
+		lab->still = flying == 0;
 		if (flying == 0 || (flying == before && lab->bound_over))
 			return LAB_MOVED;
 		before = flying;
 		wait_real(lab, FLIGHT_MS);
 	}
+}
+
+bool
+lab_is_still(const struct lab *lab)
+{
+	return lab->still;
+}
+
+void
+lab_touch(struct lab *lab)
+{
+	lab->still = false;
 }
 
 /* Once in a hundred million times the kernel hands a loopback packet to its
@@ -232,6 +247,7 @@ is_late(struct lab *lab)
 enum lab_outcome
 lab_pass_time(struct lab *lab)
 {
+	lab_touch(lab);
 	if (outcome(lab) != LAB_MOVED)
 		return outcome(lab);
 	if (lab_is_real(lab)) {
@@ -336,6 +352,7 @@ void
 lab_reset(struct lab *lab)
 {
 	assert(!lab_is_real(lab));
+	lab_touch(lab);
 	for (size_t i = lab->n_actors; i-- > 0;)
 		lab->actors[i].reset(lab->actors[i].actor);
 	clock_reset(lab->clock);
@@ -490,6 +507,7 @@ lab_enrol(struct lab *lab, enum lab_kind kind, void *actor,
 {
 	unsigned number = 1;
 
+	lab_touch(lab);
 	if (!grow((void **)&lab->actors, lab->n_actors, &lab->actors_room,
 		sizeof *lab->actors))
 		return 0;

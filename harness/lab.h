@@ -63,6 +63,11 @@ int64_t lab_now_ms(const struct lab *);
  */
 enum lab_outcome lab_settle(struct lab *);
 
+/* Has nobody done anything since lab_settle() found that nothing more can
+ * happen?  Then it would find the same again.  False is always a safe answer;
+ * true leaves out what is done to the lab's sockets from outside of it. */
+bool lab_is_still(const struct lab *);
+
 /* Let time go by to the next thing that it brings: virtual, the next timer;
  * real, the next event of any kind.
  *
@@ -86,6 +91,10 @@ bool lab_is_interrupted(void);
 void lab_forked(void);
 
 /* --------------------------------------------------- for actors of a lab --- */
+
+/* Somebody is about to do something, or may: the lab is not still.  Every
+ * function through which an actor can be made to act calls it. */
+void lab_touch(struct lab *);
 
 /* Is the timeline kept?  Where it is not, a note's text need not be made. */
 bool lab_is_traced(const struct lab *);

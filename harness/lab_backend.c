@@ -188,6 +188,13 @@ lab_backend_address(const struct lab_backend *b)
 struct backend *
 lab_backend_backend(const struct lab_backend *b)
 {
+	lab_touch(b->lab);
+	return b->backend;
+}
+
+const struct backend *
+lab_backend_facts(const struct lab_backend *b)
+{
 	return b->backend;
 }
 

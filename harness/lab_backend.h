@@ -19,7 +19,11 @@ struct lab_backend *lab_backend_new(struct lab *,
 
 unsigned lab_backend_number(const struct lab_backend *);
 const struct sockaddr_in *lab_backend_address(const struct lab_backend *);
+
+/* The backend, to do something with; and to look at only, which leaves a lab
+ * still. */
 struct backend *lab_backend_backend(const struct lab_backend *);
+const struct backend *lab_backend_facts(const struct lab_backend *);
 
 /* It marks its responses: no server of the user's own is behind it. */
 bool lab_backend_marks(const struct lab_backend *);

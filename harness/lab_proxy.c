@@ -243,6 +243,7 @@ lab_proxy_address(const struct lab_proxy *p)
 struct gate *
 lab_proxy_gate(struct lab_proxy *p)
 {
+	lab_touch(p->lab);
 	return &p->gate;
 }
 

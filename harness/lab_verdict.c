@@ -73,7 +73,7 @@ static void
 count_attempts(struct lab *lab, struct lab_backend *b, const char *id,
     struct lab_verdict *v, struct verdict_facts *f)
 {
-	const struct ledger *books = backend_ledger(lab_backend_backend(b));
+	const struct ledger *books = backend_ledger(lab_backend_facts(b));
 	unsigned last_conn = 0;
 
 	for (size_t i = 0; i < ledger_n_attempts(books); i++) {
@@ -109,7 +109,7 @@ static void
 look_at_ends(struct lab *lab, struct lab_backend *b, const char *id,
     struct lab_verdict *v)
 {
-	const struct backend *backend = lab_backend_backend(b);
+	const struct backend *backend = lab_backend_facts(b);
 	struct backend_conn c;
 
 	for (unsigned n = 1; backend_conn(backend, n, &c); n++) {
@@ -135,7 +135,7 @@ static void
 look_up_mark(struct lab_backend *b, const char *id, unsigned long mark,
     struct verdict_facts *f)
 {
-	const struct ledger *books = backend_ledger(lab_backend_backend(b));
+	const struct ledger *books = backend_ledger(lab_backend_facts(b));
 	const struct ledger_mark *m = ledger_find_mark(books, mark);
 
 	if (m == NULL || f->mark_own)

@@ -206,7 +206,7 @@ static int
 backend_books(lua_State *L)
 {
 	struct lab_backend *b = handle_actor(L, 1, BACKEND_CLASS);
-	const struct ledger *books = backend_ledger(lab_backend_backend(b));
+	const struct ledger *books = backend_ledger(lab_backend_facts(b));
 	const char *id = luaL_optstring(L, 2, NULL);
 	lua_Integer n = 0, executed = 0;
 
@@ -236,7 +236,7 @@ backend_field(lua_State *L)
 	else if (strcmp(key, "port") == 0)
 		lua_pushinteger(L, ntohs(a->sin_port));
 	else if (strcmp(key, "n_conns") == 0)
-		lua_pushinteger(L, backend_n_conns(lab_backend_backend(b)));
+		lua_pushinteger(L, backend_n_conns(lab_backend_facts(b)));
 	else
 		lua_pushnil(L);
 	return 1;
@@ -254,7 +254,7 @@ backend_tostring(lua_State *L)
 	lua_pushfstring(L, "backend %d (127.0.0.1:%d, %d connections)",
 	    (int)lab_backend_number(h->actor),
 	    (int)ntohs(lab_backend_address(h->actor)->sin_port),
-	    (int)backend_n_conns(lab_backend_backend(h->actor)));
+	    (int)backend_n_conns(lab_backend_facts(h->actor)));
 	return 1;
 }
 

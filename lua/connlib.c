@@ -13,7 +13,7 @@ connlib_conn(lua_State *L)
 {
 	static const char *const names[] = { "carried", NULL };
 	struct lab_backend *b = handle_actor(L, 1, BACKEND_CLASS);
-	unsigned n_conns = backend_n_conns(lab_backend_backend(b));
+	unsigned n_conns = backend_n_conns(lab_backend_facts(b));
 	lua_Integer n;
 
 	if (lua_istable(L, 2)) {
@@ -46,7 +46,7 @@ check_conn(lua_State *L, struct backend_conn *c)
 {
 	struct handle *h = handle_check(L, 1, CONN_CLASS);
 
-	backend_conn(lab_backend_backend(h->actor), (unsigned)h->n, c);
+	backend_conn(lab_backend_facts(h->actor), (unsigned)h->n, c);
 	return h;
 }
 
@@ -105,7 +105,7 @@ conn_release(lua_State *L)
 }
 
 struct arrival {
-	struct backend *backend;
+	const struct backend *backend;
 	unsigned conn;
 	size_t size;
 };
@@ -126,7 +126,7 @@ push_unread(lua_State *L, const struct handle *h)
 {
 	lua_pushinteger(L,
 	    (lua_Integer)backend_unread(
-		lab_backend_backend(h->actor), (unsigned)h->n));
+		lab_backend_facts(h->actor), (unsigned)h->n));
 }
 
 static int
@@ -159,8 +159,7 @@ conn_wait_arrival(lua_State *L)
 		    "so what arrives is read at once; call "
 		    "conn:hold() first");
 	a = lua_newuserdatauv(L, sizeof *a, 0);
-	*a = (struct arrival){ lab_backend_backend(h->actor), c.n,
-		(size_t)size };
+	*a = (struct arrival){ lab_backend_facts(h->actor), c.n, (size_t)size };
 	return block(L, h->box, has_arrived, a, "conn:wait_arrival", arrived);
 }
 

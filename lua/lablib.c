@@ -53,7 +53,7 @@ push_unfired(lua_State *L, struct lab_box *box)
 
 	for (unsigned n = 1; (b = lab_actor(box->lab, LAB_BACKEND, n)) != NULL;
 	     n++) {
-		const struct backend *backend = lab_backend_backend(b);
+		const struct backend *backend = lab_backend_facts(b);
 
 		for (size_t i = 0; i < backend_n_faults(backend); i++) {
 			const struct fault *f = backend_fault(backend, i);

@@ -26,8 +26,8 @@ all_idle(struct lab *lab)
 	struct backend_conn c;
 
 	for (unsigned n = 1; (b = lab_actor(lab, LAB_BACKEND, n)) != NULL; n++)
-		for (unsigned i = 1;
-		     backend_conn(lab_backend_backend(b), i, &c); i++)
+		for (unsigned i = 1; backend_conn(lab_backend_facts(b), i, &c);
+		     i++)
 			if (!c.closed && !c.idle && !c.ended)
 				return false;
 	return true;
