@@ -9,11 +9,15 @@
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <lua.h>
+#include <net/if.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,6 +34,33 @@ struct worker {
 };
 
 /* ------------------------------------------------------------- the child -- */
+
+static bool
+raise_loopback(void)
+{
+	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool raised = fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &lo) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return raised;
+}
+
+/* Processes that share a network namespace wait for one another in it: with
+ * one of its own, where that is allowed, each is as fast as if it were alone.
+ */
+static void
+take_own_network(void)
+{
+	int shared = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+
+	if (shared < 0)
+		return;
+	if (unshare(CLONE_NEWNET) == 0 && !raise_loopback())
+		(void)!setns(shared, CLONE_NEWNET);
+	close(shared);
+}
 
 /* upvalue: the stream.  emit(line): false where nobody reads any more. */
 static int
@@ -54,6 +85,7 @@ run_child(lua_State *L, int fd, pid_t parent)
 	if (getppid() != parent)
 		_exit(EXIT_FAILURE);
 	lab_forked();
+	take_own_network();
 	out = fdopen(fd, "w");
 	if (out == NULL)
 		_exit(EXIT_FAILURE);

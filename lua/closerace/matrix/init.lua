@@ -181,10 +181,10 @@ function Theatre:play(cell, n)
   return row.unplayed(cell, n, matrix.system, "failed", tostring(result))
 end
 
---- Walk over the rows of every step-th cell, from the first-th on, played right here.
-local function play_here(self, first, step)
+--- Walk over the rows of this share, or of those cells of it that are wanted, played right here.
+local function play_here(self, is_mine)
   local theatre = Theatre.open(self)
-  local cells, total = self.plan:cells(first, step), self.plan.total
+  local cells, total = self.plan:cells(self.share, self.shares, is_mine), self.plan.total
   return function()
     local n, cell = cells()
     if not n then return nil end
@@ -201,6 +201,9 @@ function Crew:__close()
   for _, worker in ipairs(self) do worker:close() end
 end
 
+-- So many cells in a row are one worker's: neighbours differ in what they cost, and always in the same way.
+local CHUNK = 16
+
 --- The next row of a worker; nil where there is none any more.
 local function read_row(worker, i)
   local line = worker:read()
@@ -215,21 +218,23 @@ local function play_elsewhere(self)
   local crew = setmetatable({}, Crew)
   for i = 1, self.jobs do
     crew[i] = core.worker(function(emit)
-      for r in play_here(self, self.share + self.shares * (i - 1), self.shares * self.jobs) do
+      local function is_mine(k) return (k - 1) // CHUNK % self.jobs == i - 1 end
+      for r in play_here(self, is_mine) do
         if not emit(row.encode(r)) then return end
       end
     end)
   end
-  local turn = 0
+  local k = 0
   return function()
-    turn = turn % self.jobs + 1
+    local turn = k // CHUNK % self.jobs + 1
+    k = k + 1
     return read_row(crew[turn], turn)
   end, nil, nil, crew
 end
 
 --- Play every cell of this share, in order: `for row in matrix:rows() do … end`.
 function Matrix:rows()
-  if self.jobs == 1 then return play_here(self, self.share, self.shares) end
+  if self.jobs == 1 then return play_here(self) end
   return play_elsewhere(self)
 end
 

@@ -131,25 +131,29 @@ function Plan.new(options)
   return plan
 end
 
+local function cell_of(plan, block, index)
+  local cell = {}
+  for _, name in ipairs(axes.names) do cell[name] = block[name] end
+  cell.at = offset_of(plan, block, index - block.first + 1)
+  cell.id = id_of(cell)
+  return cell
+end
+
 --- Walk over every step-th cell, from the first-th on.
+-- @param is_mine  function(k): is the k-th of these wanted?  nil: all are
 -- @return an iterator over index and cell
-function Plan:cells(first, step)
-  local index, b = first or 1, 1
-  step = step or 1
+function Plan:cells(first, step, is_mine)
+  local k, b = 0, 1
+  first, step = first or 1, step or 1
   return function()
+    repeat k = k + 1 until not is_mine or is_mine(k) or first + (k - 1) * step > self.total
+    local index = first + (k - 1) * step
     local block = self.blocks[b]
     while block and index >= block.first + block.n do
       b = b + 1
       block = self.blocks[b]
     end
-    if not block then return nil end
-    local cell = {}
-    for _, name in ipairs(axes.names) do cell[name] = block[name] end
-    cell.at = offset_of(self, block, index - block.first + 1)
-    cell.id = id_of(cell)
-    local at = index
-    index = index + step
-    return at, cell
+    if block then return index, cell_of(self, block, index) end
   end
 end
 
