@@ -129,9 +129,18 @@ finale_note_unread(struct valve *v)
 	v->unread.like.after_end = true;
 }
 
+/* Does it end so that the peer may go on sending, to a socket that is gone?
+ * Only a reset forbids it that. */
+static bool
+leaves_nobody(enum ending ending, size_t unread)
+{
+	return ending == ENDING_VANISH ||
+	    (ending == ENDING_PLAIN && unread == 0);
+}
+
 /* Nothing but a packet socket can tell what is sent to it from now on. */
 static void
-watch_vanished(struct valve *v)
+watch_dead(struct valve *v)
 {
 	struct witness *w = v->home->witness(v->home);
 	size_t n;
@@ -218,10 +227,10 @@ end(struct valve *v, enum close_point point, enum ending ending, bool by_hand)
 	int err;
 
 	/* Look before: afterwards there may be no socket to look at.  And the
-	 * witness must stand there before the connection vanishes. */
+	 * witness must stand there before the connection is gone. */
 	if (total > 0)
 		r = stream_peek(v->fd, v->home->scratch, VALVE_SCRATCH_SIZE);
-	if (ending == ENDING_VANISH)
+	if (leaves_nobody(ending, total))
 		v->home->witness(v->home);
 	if (ending_closes(ending))
 		event_del(v->event);
@@ -245,8 +254,8 @@ end(struct valve *v, enum close_point point, enum ending ending, bool by_hand)
 		valve_tell(v,
 		    (struct backend_event){
 			.what = BACKEND_DISCARDED, .size = total });
-	if (ending == ENDING_VANISH)
-		watch_vanished(v);
+	if (leaves_nobody(ending, total))
+		watch_dead(v);
 	v->fault = -1;
 	finale_wake(v);
 	if (v->state != VALVE_MUTED) {

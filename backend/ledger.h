@@ -35,9 +35,9 @@ struct ledger_attempt {
 	bool whole;	  /* all of the request was taken */
 	/* it arrived on a connection that the backend had already ended */
 	bool after_end;
-	/* whether it arrived cannot be known: the connection vanished, no
-	 * CAP_NET_RAW; one entry, without an id, for all that may have been
-	 * sent since */
+	/* whether it arrived cannot be known: nobody was there any more, by
+	 * vanish or plain, and no CAP_NET_RAW; one entry, without an id, for
+	 * all that may have been sent since */
 	bool unseen;
 	unsigned executed; /* how often the handler ran: 0 or 1 */
 	/* executed: the content it was given, without any chunked coding;

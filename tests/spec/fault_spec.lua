@@ -227,3 +227,62 @@ describe("a lab that closes", function()
     assert.error(function() backend:ledger() end)
   end)
 end)
+
+-- Only time can show silence: these labs have real time.
+describe("a connection that has vanished", function()
+  local needs = race.has "vanish" and it or pending
+
+  local function quiet_after(story)
+    local lab <close> = race.lab { real_time = true }
+    local backend = lab:backend()
+    local client = lab:client { to = backend, timeout_ms = 0 }
+    story(lab, backend, client)
+    lab:advance(120)                            -- a delayed acknowledgement would come within 40 ms
+    return not tostring(lab:trace()):find "client 1 +reset"
+  end
+
+  needs("behind a response is silent, though the peer's kernel has something to acknowledge", function()
+    for _ = 1, 5 do
+      assert.is_true(quiet_after(function(_, backend, client)
+        client:request { path = "/bytes/400" }
+        backend:conn(1):close "vanish"
+      end))
+    end
+  end)
+
+  needs("in a response is silent", function()
+    for _ = 1, 5 do
+      assert.is_true(quiet_after(function(_, backend, client)
+        backend:fault { on = "response_byte", at = 60, close = "vanish" }
+        client:start { path = "/bytes/400" }
+      end))
+    end
+  end)
+
+  needs("in a request is silent", function()
+    assert.is_true(quiet_after(function(_, backend, client)
+      backend:fault { on = "request_head", close = "vanish" }
+      client:start { method = "POST", path = "/pay", body = "amount=10" }
+    end))
+  end)
+end)
+
+describe("what is sent to a connection that close(2) has left without anybody", function()
+  it("is in the ledger", function()
+    local lab <close> = race.lab()
+    local backend = lab:backend()
+    local proxy = lab:proxy { to = backend }
+    local client = lab:client { to = proxy }
+    client:request { path = "/warm" }
+    proxy:hold "sending"
+    local post = client:start { method = "POST", path = "/pay", id = "p1", body = "amount=10" }
+    proxy:wait "sending"
+    backend:conn(1):close "plain"
+    proxy:release "sending"
+    assert.equal(502, post:wait().status)
+    local verdict, seen = lab:verdict "p1", backend:ledger "p1"[1]
+    assert.same({ "refused", 1, "held" }, { verdict.name, verdict.attempts, verdict.order })
+    assert.same({ true, 0, "plain" }, { seen.after_end, seen.read, seen.ending })
+    assert.is_true(seen.unread > 0)
+  end)
+end)
