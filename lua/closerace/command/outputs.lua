@@ -52,7 +52,9 @@ function Outputs:row(r)
   if r.verdict then sums.played = sums.played + 1 end
   if r.violation then sums.violations = sums.violations + 1 end
   if r.advice then sums.advice = sums.advice + 1 end
-  if sums[r.state] then sums[r.state] = sums[r.state] + 1 end   -- varied, failed, skipped
+  for _, state in ipairs { "varied", "failed", "skipped" } do
+    if r.state == state then sums[state] = sums[state] + 1 end
+  end
   for _, format in ipairs(self.formats) do format:row(r) end
   return not self.is_gone
 end
