@@ -31,8 +31,10 @@ struct witness {
 	struct event *event;
 	struct vanished *list;
 	size_t n;
-	unsigned char packet[PACKET_MAX];
 };
+
+/* Where a packet is read; it is used up before the next one. */
+static unsigned char packet[PACKET_MAX];
 
 /* Is it TCP to that port?  Let the kernel decide: the socket would see all of
  * the machine's loopback traffic otherwise. */
@@ -88,7 +90,7 @@ unlink_at(struct witness *w, struct vanished **at)
 }
 
 static void
-see(struct witness *w, const unsigned char *packet, size_t size)
+see(struct witness *w, const unsigned char *bytes, size_t size)
 {
 	struct iphdr ip;
 	struct tcphdr tcp;
@@ -98,11 +100,11 @@ see(struct witness *w, const unsigned char *packet, size_t size)
 
 	if (size < sizeof ip)
 		return;
-	memcpy(&ip, packet, sizeof ip);
+	memcpy(&ip, bytes, sizeof ip);
 	head = ip.ihl * 4u;
 	if (ip.version != 4 || size < head + sizeof tcp)
 		return;
-	memcpy(&tcp, packet + head, sizeof tcp);
+	memcpy(&tcp, bytes + head, sizeof tcp);
 	head += tcp.doff * 4u;
 	if (tcp.syn || size <= head)
 		return;
@@ -110,7 +112,7 @@ see(struct witness *w, const unsigned char *packet, size_t size)
 	peer.sin_port = tcp.source;
 	v = *find(w, &peer);
 	if (v != NULL)
-		unread_feed(&v->unread, packet + head, size - head);
+		unread_feed(&v->unread, bytes + head, size - head);
 }
 
 static void
@@ -119,9 +121,9 @@ on_packet(evutil_socket_t fd, short what, void *arg)
 	struct witness *w = arg;
 	struct stream_result r;
 
-	while ((r = stream_read(fd, w->packet, sizeof w->packet)).outcome ==
-	    STREAM_DONE)
-		see(w, w->packet, r.n);
+	while (
+	    (r = stream_read(fd, packet, sizeof packet)).outcome == STREAM_DONE)
+		see(w, packet, r.n);
 }
 
 /* To close a packet socket takes the kernel some 10 ms, as it waits for every
@@ -129,7 +131,7 @@ on_packet(evutil_socket_t fd, short what, void *arg)
 static int spare_fd = -1;
 
 static int
-take_spare(unsigned short port, void *scratch, size_t size)
+take_spare(unsigned short port)
 {
 	int fd = spare_fd;
 
@@ -141,7 +143,7 @@ take_spare(unsigned short port, void *scratch, size_t size)
 		return -1;
 	}
 	/* What it saw for the one before is nobody's. */
-	while (stream_read(fd, scratch, size).outcome == STREAM_DONE)
+	while (stream_read(fd, packet, sizeof packet).outcome == STREAM_DONE)
 		continue;
 	return fd;
 }
@@ -184,7 +186,7 @@ witness_new(struct event_base *base, unsigned short port)
 		return NULL;
 	w->list = NULL;
 	w->n = 0;
-	w->fd = take_spare(port, w->packet, sizeof w->packet);
+	w->fd = take_spare(port);
 	if (w->fd < 0)
 		w->fd = open_socket(port);
 	w->event = w->fd < 0 ? NULL
