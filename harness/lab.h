@@ -48,7 +48,7 @@ void lab_reset(struct lab *);
 /* Begin the deadline again. */
 void lab_set_deadline(struct lab *, int deadline_ms);
 
-/* Keep no timeline: it costs a third of a short lab's time. */
+/* Keep no timeline: its texts are made for people, and cost time. */
 void lab_keep_no_trace(struct lab *);
 
 /* From now on time is real: external programs do not wait for us. */
