@@ -19,6 +19,8 @@
 /* A peer that never speaks again would be remembered for ever. */
 #define VANISHED_MAX 1024
 #define PACKET_MAX   (128 * 1024)
+/* Of packets that wait to be read; the kernel may grant less. */
+#define ROOM (1024 * 1024)
 
 struct vanished {
 	struct vanished *next; /* youngest first */
@@ -28,6 +30,7 @@ struct vanished {
 
 struct witness {
 	int fd;
+	unsigned short port;
 	struct event *event;
 	struct vanished *list;
 	size_t n;
@@ -56,15 +59,12 @@ filter_port(int fd, unsigned short port)
 	    fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
 }
 
-/* A socket that nobody reads need not have the kernel copy anything. */
+/* How much may wait to be read?  With next to nothing, the kernel soon copies
+ * no more; to exchange the filter instead takes it some 20 us. */
 static int
-filter_nothing(int fd)
+set_room(int fd, int bytes)
 {
-	struct sock_filter code[] = { BPF_STMT(BPF_RET | BPF_K, 0) };
-	struct sock_fprog program = { sizeof code / sizeof *code, code };
-
-	return setsockopt(
-	    fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+	return setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
 }
 
 static struct vanished **
@@ -128,17 +128,21 @@ on_packet(evutil_socket_t fd, short what, void *arg)
 
 /* To close a packet socket takes the kernel some 10 ms, as it waits for every
  * processor to have done with it.  So one is kept for the next backend. */
-static int spare_fd = -1;
+static struct {
+	int fd;
+	unsigned short port;
+} spare = { .fd = -1 };
 
 static int
 take_spare(unsigned short port)
 {
-	int fd = spare_fd;
+	int fd = spare.fd;
 
 	if (fd < 0)
 		return -1;
-	spare_fd = -1;
-	if (filter_port(fd, port) != 0) {
+	spare.fd = -1;
+	if ((spare.port != port && filter_port(fd, port) != 0) ||
+	    set_room(fd, ROOM) != 0) {
 		close(fd);
 		return -1;
 	}
@@ -149,12 +153,14 @@ take_spare(unsigned short port)
 }
 
 static void
-park(int fd)
+park(int fd, unsigned short port)
 {
-	if (spare_fd < 0 && filter_nothing(fd) == 0)
-		spare_fd = fd;
-	else
+	if (spare.fd >= 0 || set_room(fd, 0) != 0) {
 		close(fd);
+		return;
+	}
+	spare.fd = fd;
+	spare.port = port;
 }
 
 static int
@@ -170,6 +176,7 @@ open_socket(unsigned short port)
 	at.sll_ifindex = (int)if_nametoindex("lo");
 	/* Bound to IP packets, it sees each of them once, on its way in. */
 	if (at.sll_ifindex == 0 || filter_port(fd, port) != 0 ||
+	    set_room(fd, ROOM) != 0 ||
 	    bind(fd, (struct sockaddr *)&at, sizeof at) != 0) {
 		close(fd);
 		return -1;
@@ -186,6 +193,7 @@ witness_new(struct event_base *base, unsigned short port)
 		return NULL;
 	w->list = NULL;
 	w->n = 0;
+	w->port = port;
 	w->fd = take_spare(port);
 	if (w->fd < 0)
 		w->fd = open_socket(port);
@@ -209,7 +217,7 @@ witness_free(struct witness *w)
 	if (w->event != NULL)
 		event_free(w->event);
 	if (w->fd >= 0)
-		park(w->fd);
+		park(w->fd, w->port);
 	free(w);
 }
 
@@ -248,7 +256,7 @@ witness_forget(struct witness *w, const struct sockaddr_in *peer)
 void
 witness_forked(void)
 {
-	if (spare_fd >= 0)
-		close(spare_fd);
-	spare_fd = -1;
+	if (spare.fd >= 0)
+		close(spare.fd);
+	spare.fd = -1;
 }
