@@ -38,7 +38,7 @@ local function add(all, r, path)
     all.n = all.n + 1
   elseif known.cell ~= r.cell then
     error(("%s: %s: another file has %s in its place"):format(path, r.cell, known.cell), 0)
-  elseif known.state ~= "varied" and row.signature(known) ~= row.signature(r) then
+  elseif known.state ~= "varied" and not row.are_same(known, r) then
     known.state = "varied"
     known.why = ("in one file: %s; in another: %s"):format(row.signature(known), row.signature(r))
   end

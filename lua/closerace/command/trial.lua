@@ -101,15 +101,13 @@ local function play(run)
     io.stderr:write("closerace trial: skipped: ", lack, "\n")
     return 77
   end
-  local size = cell.at and stage:size(cell.request, cell.response, cell.point.offsets)
-  local at = cell.at and planning.resolve(cell.at, size)
+  local at, size = stage:offset(cell)
   if at and (at < 1 or at >= size) then
     io.stderr:write(("closerace trial: %s@%s: there are %d bytes; allowed: 1 to %d\n"):format(
       cell.point.name, cell.at, size, size - 1))
     return 2
   end
-  local facts = stage:play(cell)
-  local r = row.played(cell, nil, "closerace-proxy", facts, function() return size end)
+  local r = row.played(cell, nil, "closerace-proxy", stage:play(cell))
   if run.json then
     print(row.encode(r, "ms"))
   else

@@ -138,18 +138,16 @@ local function play(stage, cell, n, system, times)
   if lack then return row.unplayed(cell, n, system, "skipped", lack) end
   local function once()
     local start = core.now_ms()
-    local facts = stage:play(cell)
-    local r = row.played(cell, n, system, facts, function(kind)
-      return stage:size(cell.request, cell.response, kind)
-    end)
+    local r = row.played(cell, n, system, stage:play(cell))
     r.ms = core.now_ms() - start
     return r
   end
   local first = once()
   for time = 2, times do
-    local was, is = row.signature(first), row.signature(once())
-    if was ~= is then
-      first.state, first.why = "varied", ("at first: %s; the %d. time: %s"):format(was, time, is)
+    local r = once()
+    if not row.are_same(first, r) then
+      first.state = "varied"
+      first.why = ("at first: %s; the %d. time: %s"):format(row.signature(first), time, row.signature(r))
       break
     end
   end

@@ -12,12 +12,9 @@ Plan.__index = Plan
 
 --- request/connection/point[@N]/ending/order/second/response
 local function id_of(cell)
-  local point = cell.point.name
-  if cell.at then point = point .. "@" .. cell.at end
-  return table.concat({
-    cell.request.name, cell.connection.name, point, cell.ending.name, cell.order.name, cell.second.name,
-    cell.response.name,
-  }, "/")
+  return cell.request.name .. "/" .. cell.connection.name .. "/" .. cell.point.name
+    .. (cell.at and "@" .. cell.at or "") .. "/" .. cell.ending.name .. "/" .. cell.order.name .. "/"
+    .. cell.second.name .. "/" .. cell.response.name
 end
 
 local function parse_offset(text)
@@ -132,9 +129,11 @@ function Plan.new(options)
 end
 
 local function cell_of(plan, block, index)
-  local cell = {}
-  for _, name in ipairs(axes.names) do cell[name] = block[name] end
-  cell.at = offset_of(plan, block, index - block.first + 1)
+  local cell = {
+    request = block.request, connection = block.connection, point = block.point, ending = block.ending,
+    order = block.order, second = block.second, response = block.response,
+    at = offset_of(plan, block, index - block.first + 1), id = nil,
+  }
   cell.id = id_of(cell)
   return cell
 end

@@ -1,7 +1,6 @@
 --- A row: what came of one cell, as it is reported, saved, compared and merged.
 
 local judge = require "closerace.matrix.judge"
-local plan = require "closerace.matrix.plan"
 local told = require "closerace.told"
 
 local row = {}
@@ -30,33 +29,38 @@ row.fields = {
 
 local integers = { "n", "of", "at", "executed", "attempts", "connections", "next_attempts" }
 
-local function from_cell(cell, n, system)
+-- Made in one go: a table that grows field by field is copied again and again.
+local function new(cell, n, system, state, why)
   return {
-    cell = cell.id, n = n, request = cell.request.name, connection = cell.connection.name, point = cell.point.name,
-    ending = cell.ending.name, order = cell.order.name, second = cell.second.name, response = cell.response.name,
-    violation = false, advice = false, rules = {},
-    next_rules = {}, system = system,
+    cell = cell.id, n = n, of = nil, request = cell.request.name, connection = cell.connection.name,
+    point = cell.point.name, at = nil, ending = cell.ending.name, order = cell.order.name, second = cell.second.name,
+    response = cell.response.name, state = state, verdict = nil, told = nil, executed = nil, attempts = nil,
+    connections = nil, reached = nil, decided = nil, next = nil, next_told = nil, next_attempts = nil,
+    violation = false, advice = false, rule = nil, rules = nil, next_rules = nil, reason = nil, why = why,
+    system = system, ms = nil,
   }
 end
 
 --- A cell that was not played, or not to its end.
 -- @param state  "skipped" or "failed"
 function row.unplayed(cell, n, system, state, why)
-  local r = from_cell(cell, n, system)
-  r.state, r.why = state, why
+  local r = new(cell, n, system, state, why)
+  r.rules, r.next_rules = {}, {}
   return r
 end
 
 --- The reasons of the failed attempts, each once.
 local function reasons(attempts)
-  local list, seen = {}, {}
+  local text, seen = nil, nil
   for _, attempt in ipairs(attempts) do
-    if attempt.failed and not seen[attempt.why] then
-      seen[attempt.why] = true
-      list[#list + 1] = attempt.why
+    local why = attempt.failed and attempt.why
+    if why and not text then
+      text, seen = why, { [why] = true }
+    elseif why and not seen[why] then
+      text, seen[why] = text .. "; " .. why, true
     end
   end
-  return #list > 0 and table.concat(list, "; ") or nil
+  return text
 end
 
 -- What weighs most is told first.
@@ -65,6 +69,7 @@ local weights = { violation = 3, advice = 2, permitted = 1 }
 local function judge_row(r, rules, next_rules)
   local most = 0
   r.rules, r.next_rules = rules, next_rules
+  if next(rules) == nil and next(next_rules) == nil then return end
   for _, name in ipairs(judge.names) do
     local weight = judge.rules[name].weight
     local broken = rules[name] == "broken" or next_rules[name] == "broken"
@@ -75,10 +80,10 @@ local function judge_row(r, rules, next_rules)
   end
 end
 
---- @param sizes  function(kind): bytes of the cell's request or response
-function row.played(cell, n, system, facts, sizes)
-  local r, verdict = from_cell(cell, n, system), facts.verdict
-  if cell.at then r.at = plan.resolve(cell.at, sizes(cell.point.offsets)) end
+--- @param facts  of a stage
+function row.played(cell, n, system, facts)
+  local r, verdict = new(cell, n, system), facts.verdict
+  r.at = facts.at
   r.verdict, r.told = verdict.name, told(verdict.told)
   r.executed, r.attempts, r.connections = verdict.executed, #facts.sendings, verdict.connections
   r.reached, r.decided, r.next = verdict.reached, verdict.order, facts.next_verdict.name
@@ -95,7 +100,15 @@ local outcome = {
   "next_attempts", "violation", "advice", "rule",
 }
 
---- What must be the same whenever the cell is played.
+--- Did two plays of a cell come to the same?
+function row.are_same(a, b)
+  for _, name in ipairs(outcome) do
+    if a[name] ~= b[name] then return false end
+  end
+  return true
+end
+
+--- What must be the same whenever the cell is played, in words.
 function row.signature(r)
   local parts = {}
   for i, name in ipairs(outcome) do parts[i] = ("%s %s"):format(name, tostring(r[name])) end

@@ -100,13 +100,18 @@ function Stage:size(request, response, kind)
   return sizes[kind]
 end
 
+--- The cell's byte offset as a number, and of how many bytes; nil where it has none.
+function Stage:offset(cell)
+  if not cell.at then return nil end
+  local size = self:size(cell.request, cell.response, cell.point.offsets)
+  return plan.resolve(cell.at, size), size
+end
+
 -- ------------------------------------------------------------------------ the race --
 
 local function fault_for(stage, cell)
-  local at = cell.at
-  if at then at = plan.resolve(at, stage:size(cell.request, cell.response, cell.point.offsets)) end
   return {
-    on = cell.point.name, at = at, close = cell.ending.close, say = cell.ending.say, times = cell.second.times,
+    on = cell.point.name, at = stage:offset(cell), close = cell.ending.close, say = cell.ending.say, times = cell.second.times,
     id = cell.point.name ~= "accept" and "v" or nil, optional = true,
   }
 end
@@ -174,7 +179,7 @@ local function bytes_before(stage, cell)
   local name = cell.point.name
   if name == "arrival" then return 1 end
   if name == "request_byte" then
-    return plan.resolve(cell.at, stage:size(cell.request, cell.response, "request"))
+    return (stage:offset(cell))
   elseif name == "request_line" or name == "request_head" then
     return stage:size(cell.request, cell.response, name == "request_line" and "line" or "head")
   end
@@ -216,7 +221,7 @@ local function way_of(cell)
 end
 
 --- Play a cell.
--- @return facts: reply, verdict, next_reply, next_verdict; sendings and next_sendings, from the ledger; attempts, from
+-- @return facts: at, the byte offset; reply, verdict, next_reply, next_verdict; sendings and next_sendings, from the ledger; attempts, from
 -- the proxy; n_held.  All is data; the stage can go on to the next cell.
 function Stage:play(cell)
   self:size(cell.request, cell.response, "request")       -- it may need the stage for itself
@@ -224,17 +229,19 @@ function Stage:play(cell)
   self.n_held = 0
   for _ = 1, cell.connection.uses do self.client:request(WARM) end
   way_of(cell)(self, cell)
-  local facts = { reply = self.victim:wait() }
+  local reply = self.victim:wait()
   if cell.second.name ~= "all" then self.backend:clear_faults() end
-  facts.next_reply = self.client:request(NEXT)
-  facts.verdict, facts.next_verdict = self.lab:verdict "v", self.lab:verdict "n"
-  facts.sendings, facts.next_sendings = {}, {}
+  local next_reply = self.client:request(NEXT)
+  local sendings, next_sendings = {}, {}
   for _, sending in ipairs(self.backend:ledger()) do
-    local list = sending.id == "n" and facts.next_sendings or sending.id ~= "w" and facts.sendings
+    local list = sending.id == "n" and next_sendings or sending.id ~= "w" and sendings
     if list then list[#list + 1] = sending end
   end
-  facts.attempts, facts.n_held = self.proxy:attempts "v", self.n_held
-  return facts
+  return {
+    at = self:offset(cell), reply = reply, next_reply = next_reply, verdict = self.lab:verdict "v",
+    next_verdict = self.lab:verdict "n", sendings = sendings, next_sendings = next_sendings,
+    attempts = self.proxy:attempts "v", n_held = self.n_held,
+  }
 end
 
 --- The timeline of the cell that was played last.
