@@ -268,12 +268,7 @@ backend_free(struct backend *b)
 void
 backend_reset(struct backend *b)
 {
-	int fd;
-
 	each_valve(b, valve_free);
-	while (b->listener != NULL &&
-	    (fd = accept4(b->listen_fd, NULL, NULL, SOCK_CLOEXEC)) >= 0)
-		ending_reset(fd);
 	event_del(b->unfinished);
 	witness_free(b->witness);
 	b->witness = NULL;
@@ -281,6 +276,16 @@ backend_reset(struct backend *b)
 	b->n = 0;
 	b->home.n_faults = 0;
 	ledger_clear(b->home.ledger);
+}
+
+void
+backend_refuse_waiting(struct backend *b)
+{
+	int fd;
+
+	while (b->listener != NULL &&
+	    (fd = accept4(b->listen_fd, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+		ending_reset(fd);
 }
 
 /* ---------------------------------------------------------------- faults -- */

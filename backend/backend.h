@@ -77,8 +77,11 @@ void backend_free(struct backend *);
 
 /* Close every connection at once, as backend_free() does, and begin anew: it
  * listens where it did, with an empty ledger and fault table, and counts from
- * 1 again.  Who has connected and was not accepted, is reset. */
+ * 1 again. */
 void backend_reset(struct backend *);
+
+/* Reset whoever has connected and was not accepted yet. */
+void backend_refuse_waiting(struct backend *);
 
 /* Append to the fault table; the first entry that matches wins, one fault a
  * request.  Needs: fault_check() passed.  Returns: its index, or -1 when out

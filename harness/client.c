@@ -425,7 +425,11 @@ client_start(struct client *c, const struct client_request *request)
 	e->content_hash = ledger_hash(LEDGER_HASH_INIT, r.body, r.body_size);
 	at = e->conn->out.size;
 	compose_request(&e->conn->out, &r);
-	ledger_id_of(e->conn->out.p + at, e->conn->out.size - at, e->id);
+	if (r.id != NULL && r.n_headers == 0 && strlen(r.id) < sizeof e->id)
+		strcpy(e->id, r.id);
+	else
+		ledger_id_of(
+		    e->conn->out.p + at, e->conn->out.size - at, e->id);
 	flush(e->conn);
 	deliver(e->conn);
 	return e;

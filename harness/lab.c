@@ -54,10 +54,12 @@ struct lab {
 	int deadline_ms;
 	bool quiet; /* the sentinel has run */
 	bool still; /* lab_is_still() */
+	bool is_private;
 	bool bound_over;
 	bool deadline_over;
 
 	uint64_t n_sent, n_taken; /* bytes, by all actors */
+	uint64_t n_landed; /* n_sent when all of it was seen to have left */
 	int *fds;
 	size_t n_fds, fds_room;
 	struct enrolled *actors;
@@ -179,17 +181,19 @@ is_reset(int fd)
  * synchronous.  Where a receiver leaves bytes unread (somebody holds it), what
  * is behind them cannot arrive, and is no flight. */
 static long
-in_flight(const struct lab *lab)
+in_flight(struct lab *lab)
 {
 	long total = 0;
 	int n = 0;
 
-	if (lab->n_sent == lab->n_taken)
+	if (lab->n_sent == lab->n_taken || lab->n_sent == lab->n_landed)
 		return 0;
 	for (size_t i = 0; i < lab->n_fds; i++)
 		if (ioctl(lab->fds[i], SIOCOUTQNSD, &n) == 0 && n > 0 &&
 		    !is_reset(lab->fds[i]))
 			total += n;
+	if (total == 0)
+		lab->n_landed = lab->n_sent;
 	for (size_t i = 0; i < lab->n_fds && total > 0; i++)
 		if (ioctl(lab->fds[i], FIONREAD, &n) == 0 && n > 0)
 			return 0;
@@ -222,7 +226,7 @@ lab_settle(struct lab *lab)
 bool
 lab_is_still(const struct lab *lab)
 {
-	return lab->still;
+	return lab->is_private && lab->still;
 }
 
 void
@@ -352,12 +356,12 @@ void
 lab_reset(struct lab *lab)
 {
 	assert(!lab_is_real(lab));
-	lab_touch(lab);
 	for (size_t i = lab->n_actors; i-- > 0;)
 		lab->actors[i].reset(lab->actors[i].actor);
+	lab_touch(lab);
 	clock_reset(lab->clock);
 	trace_clear(lab->trace);
-	lab->n_sent = lab->n_taken = 0;
+	lab->n_sent = lab->n_taken = lab->n_landed = 0;
 	lab_set_deadline(lab, lab->deadline_ms);
 }
 
@@ -371,6 +375,18 @@ lab_set_deadline(struct lab *lab, int deadline_ms)
 	event_del(lab->deadline);
 	if (deadline_ms > 0)
 		event_add(lab->deadline, &tv);
+}
+
+void
+lab_make_private(struct lab *lab)
+{
+	lab->is_private = true;
+}
+
+bool
+lab_is_private(const struct lab *lab)
+{
+	return lab->is_private;
 }
 
 void

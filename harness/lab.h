@@ -51,6 +51,11 @@ void lab_set_deadline(struct lab *, int deadline_ms);
 /* Keep no timeline: its texts are made for people, and cost time. */
 void lab_keep_no_trace(struct lab *);
 
+/* Nobody but its own actors will touch the lab's sockets, and what becomes of
+ * its requests is its owner's business alone. */
+void lab_make_private(struct lab *);
+bool lab_is_private(const struct lab *);
+
 /* From now on time is real: external programs do not wait for us. */
 void lab_go_real(struct lab *);
 bool lab_is_real(const struct lab *);
@@ -64,8 +69,8 @@ int64_t lab_now_ms(const struct lab *);
 enum lab_outcome lab_settle(struct lab *);
 
 /* Has nobody done anything since lab_settle() found that nothing more can
- * happen?  Then it would find the same again.  False is always a safe answer;
- * true leaves out what is done to the lab's sockets from outside of it. */
+ * happen?  Then it would find the same again.  False is always a safe answer,
+ * and the only one where the lab is not private: others might have. */
 bool lab_is_still(const struct lab *);
 
 /* Let time go by to the next thing that it brings: virtual, the next timer;

@@ -123,6 +123,8 @@ lab_backend_reset(void *arg)
 	struct lab_backend *b = arg;
 
 	backend_reset(b->backend);
+	if (!lab_is_still(b->lab)) /* there, they were accepted */
+		backend_refuse_waiting(b->backend);
 	b->n_conns = 0;
 }
 

@@ -180,7 +180,9 @@ lab_proxy_reset(void *arg)
 	struct lab_proxy *p = arg;
 
 	gate_disarm(&p->gate, NULL);
-	proxy_reset(p->proxy); /* whoever is held goes with it */
+	proxy_reset(p->proxy);	   /* whoever is held goes with it */
+	if (!lab_is_still(p->lab)) /* there, they were accepted */
+		proxy_refuse_waiting(p->proxy);
 	p->n_attempts = p->n_ends = 0;
 	p->id_of = 0;
 }

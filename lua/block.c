@@ -168,13 +168,12 @@ run_until(lua_State *L, struct lab_box *box, block_ready_fn *ready, void *arg,
 	}
 }
 
-/* The matrix' own lab has nobody outside of it, and no tasks: where it stands
- * still, to run it would show nothing else. */
+/* Where a lab stands still, to run it would show nothing else; only a task may
+ * still have something to do. */
 static bool
 needs_no_run(const struct lab_box *box, block_ready_fn *ready, void *arg)
 {
-	return box->is_private && box->tasks == NULL &&
-	    lab_is_still(box->lab) && ready(arg);
+	return box->tasks == NULL && lab_is_still(box->lab) && ready(arg);
 }
 
 int

@@ -31,7 +31,6 @@ struct lab_box {
 	struct task *tasks;   /* in the order in which they were made */
 	struct task *running; /* NULL: the main script */
 	unsigned n_resets;
-	bool is_private; /* its verdicts are not the script's to report */
 };
 
 struct handle {

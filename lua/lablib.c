@@ -20,13 +20,14 @@ lablib_new(lua_State *L)
 		"timeline", "private", NULL };
 	struct lab_box *box;
 	long deadline_ms;
-	bool real_time, timeline;
+	bool real_time, timeline, private;
 
 	options_check(L, 1, "race.lab", names);
 	deadline_ms = options_integer(
 	    L, 1, "race.lab", "deadline_ms", DEADLINE_MS, 1, 86400000);
 	real_time = options_boolean(L, 1, "race.lab", "real_time", false);
 	timeline = options_boolean(L, 1, "race.lab", "timeline", true);
+	private = options_boolean(L, 1, "race.lab", "private", false);
 	box = lua_newuserdatauv(L, sizeof *box, 1);
 	memset(box, 0, sizeof *box);
 	lua_newtable(L);
@@ -39,7 +40,8 @@ lablib_new(lua_State *L)
 		lab_go_real(box->lab);
 	if (!timeline)
 		lab_keep_no_trace(box->lab);
-	box->is_private = options_boolean(L, 1, "race.lab", "private", false);
+	if (private)
+		lab_make_private(box->lab);
 	return 1;
 }
 

@@ -108,7 +108,7 @@ judged(lua_State *L, int status, lua_KContext ctx)
 		    "for it first",
 		    id);
 	push_verdict(L, id, &v);
-	if (box->is_private)
+	if (lab_is_private(box->lab))
 		return 1;
 	lua_getiuservalue(L, 1, 1);
 	lua_insert(L, -2);

@@ -9,6 +9,7 @@
 #include "proxy/actor.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <event2/event.h>
 #include <string.h>
 #include <unistd.h>
@@ -233,6 +234,27 @@ actor_read(struct proxy_actor *a, void *bytes, size_t size)
 	else
 		a->latches &= ~(unsigned)LATCH_READABLE;
 	keep_error(a, &r);
+	return r;
+}
+
+struct io_result
+actor_fill(struct proxy_actor *a, struct buffer *b, size_t size)
+{
+	bool has_room = buffer_room(b) >= size;
+	char *to = a->proxy->scratch;
+	struct io_result r;
+
+	if (has_room)
+		to = buffer_reserve(b, size);
+	else if (size > PROXY_SCRATCH_SIZE)
+		size = PROXY_SCRATCH_SIZE;
+	r = actor_read(a, to, size);
+	if (r.outcome != IO_DONE)
+		return r;
+	if (has_room)
+		buffer_commit(b, r.n);
+	else if (!buffer_append(b, to, r.n))
+		return (struct io_result){ IO_FAILED, 0, ENOMEM };
 	return r;
 }
 

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
+#include "proxy/buffer.h"
 #include "proxy/io.h"
 #include "proxy/proxy.h"
 
@@ -91,6 +92,8 @@ void actor_arm(struct proxy_actor *, int ms);
  * are kept.  A peer that sends faster than it is read gets AGAIN after some
  * reads, so that the others have their turn. */
 struct io_result actor_read(struct proxy_actor *, void *bytes, size_t size);
+/* Read at most size bytes into a buffer.  Errors: ENOMEM, too. */
+struct io_result actor_fill(struct proxy_actor *, struct buffer *, size_t size);
 struct io_result actor_write(
     struct proxy_actor *, const void *bytes, size_t size);
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SMALLEST = 4096 };
+enum { SMALLEST = 1024 };
 
 const char *
 buffer_bytes(const struct buffer *b)
@@ -50,6 +50,12 @@ buffer_reserve(struct buffer *b, size_t size)
 	free(b->bytes);
 	*b = (struct buffer){ grown, 0, used, wanted };
 	return b->bytes + b->end;
+}
+
+size_t
+buffer_room(const struct buffer *b)
+{
+	return b->capacity - buffer_size(b);
 }
 
 void

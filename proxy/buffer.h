@@ -18,6 +18,9 @@ struct buffer {
 const char *buffer_bytes(const struct buffer *);
 size_t buffer_size(const struct buffer *);
 
+/* How many bytes can be added without more memory? */
+size_t buffer_room(const struct buffer *);
+
 /* Make room for size more bytes and return where they go; what is written
  * there counts after buffer_commit().  Returns: NULL when out of memory. */
 char *buffer_reserve(struct buffer *, size_t size);

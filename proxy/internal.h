@@ -6,6 +6,10 @@
 #include "proxy/pool.h"
 #include "proxy/proxy.h"
 
+/* What is read goes through here, unless a buffer has the room already: idle
+ * connections hold no memory that only a read would need. */
+enum { PROXY_SCRATCH_SIZE = 65536 };
+
 struct proxy {
 	struct event_base *base;
 	struct proxy_options options;
@@ -22,6 +26,8 @@ struct proxy {
 
 	/* made so far */
 	unsigned long n_opened_sessions, n_opened_upstreams, n_exchanges;
+
+	char scratch[PROXY_SCRATCH_SIZE];
 };
 
 /* A descriptor was closed: whoever waits for one may go on. */

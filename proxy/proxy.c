@@ -145,15 +145,20 @@ proxy_free(struct proxy *p)
 void
 proxy_reset(struct proxy *p)
 {
+	close_all(p);
+	p->starved = false;
+	p->n_opened_sessions = p->n_opened_upstreams = p->n_exchanges = 0;
+}
+
+void
+proxy_refuse_waiting(struct proxy *p)
+{
 	int fd;
 
-	close_all(p);
 	while (p->listener != NULL &&
 	    (fd = accept4(
 		 event_get_fd(p->listener), NULL, NULL, SOCK_CLOEXEC)) >= 0)
 		io_reset(fd);
-	p->starved = false;
-	p->n_opened_sessions = p->n_opened_upstreams = p->n_exchanges = 0;
 }
 
 void

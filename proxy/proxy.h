@@ -101,9 +101,12 @@ size_t proxy_n_sessions(const struct proxy *);
 void proxy_free(struct proxy *);
 
 /* Close every connection at once, as proxy_free() does, and begin anew: it
- * listens where it did, with an empty pool, and counts from 1 again.  Who has
- * connected and was not accepted, is reset.  Not from a callback. */
+ * listens where it did, with an empty pool, and counts from 1 again.  Not from a
+ * callback. */
 void proxy_reset(struct proxy *);
+
+/* Reset whoever has connected and was not accepted yet. */
+void proxy_refuse_waiting(struct proxy *);
 
 /* Let a held actor go on.  It steps from the event loop, not inside this
  * call.  Needs: held. */

@@ -91,7 +91,6 @@ fill(struct session *s)
 {
 	struct io_result r = { IO_AGAIN, 0, 0 };
 	size_t room = (size_t)options_of(s)->head_bytes;
-	char *to;
 
 	if (room < READ_SIZE)
 		room = READ_SIZE;
@@ -106,13 +105,8 @@ fill(struct session *s)
 			r.outcome = IO_FAILED;
 		return r;
 	}
-	room -= buffer_size(&s->reader.in);
-	to = buffer_reserve(&s->reader.in, room);
-	if (to == NULL)
-		return (struct io_result){ IO_FAILED, 0, 0 };
-	r = actor_read(&s->actor, to, room);
-	if (r.outcome == IO_DONE)
-		buffer_commit(&s->reader.in, r.n);
+	r = actor_fill(
+	    &s->actor, &s->reader.in, room - buffer_size(&s->reader.in));
 	if (r.outcome == IO_EOF)
 		s->client_eof = true;
 	return r;

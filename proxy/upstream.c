@@ -160,22 +160,16 @@ fill(struct upstream *u)
 {
 	struct exchange *x = u->actor.exchange;
 	struct io_result r = { IO_AGAIN, 0, 0 };
-	char *room;
 
 	if (!exchange_takes_content(x))
 		return r;
 	if ((u->actor.latches & LATCH_READABLE) == 0 && !u->write_failed)
 		return r;
-	room = buffer_reserve(&u->reader.in, READ_SIZE);
-	if (room == NULL) {
-		u->actor.error = ENOMEM;
-		return (struct io_result){ IO_FAILED, 0, ENOMEM };
-	}
-	r = actor_read(&u->actor, room, READ_SIZE);
-	if (r.outcome == IO_DONE) {
-		buffer_commit(&u->reader.in, r.n);
+	r = actor_fill(&u->actor, &u->reader.in, READ_SIZE);
+	if (r.outcome == IO_DONE)
 		x->now.received += r.n;
-	}
+	if (r.error == ENOMEM)
+		u->actor.error = ENOMEM;
 	return r;
 }
 
