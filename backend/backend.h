@@ -1,7 +1,7 @@
 /* backend.h - an origin server that ends its connections where it is told to.
  *
- * libmicrohttpd serves requests on one end of a socketpair.  The other end,
- * and the accepted TCP socket, belong to a *valve*, which relays, counts,
+ * libmicrohttpd serves requests on one end of a local connection.  The other
+ * end, and the accepted TCP socket, belong to a *valve*, which relays, counts,
  * follows message boundaries and ends the TCP connection at exact places,
  * without libmicrohttpd ever knowing.
  *

@@ -8,11 +8,12 @@
 #include "backend/origin.h"
 
 #include <microhttpd.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "backend/follow.h"
@@ -32,7 +33,11 @@ struct origin {
 	struct ledger *ledger;
 	int keep_alive_ms;
 	struct origin_calls calls;
-	struct origin_conn *connecting; /* during origin_connect() */
+	struct sockaddr_un listener;
+	socklen_t listener_size;
+	struct origin_conn *connecting; /* during origin_connect() … */
+	struct sockaddr_un from;	/* … from there */
+	socklen_t from_size;
 };
 
 struct origin_conn {
@@ -428,6 +433,19 @@ on_completed(void *arg, struct MHD_Connection *mhd, void **con_cls,
 	*con_cls = NULL;
 }
 
+/* Anybody on this machine could connect to the origin's listener; whom no valve
+ * has sent is served by nobody. */
+static bool
+is_from_valve(const struct origin *o, struct MHD_Connection *mhd)
+{
+	const union MHD_ConnectionInfo *info =
+	    MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+
+	return o->connecting != NULL && info != NULL &&
+	    info->client_addr != NULL &&
+	    memcmp(info->client_addr, &o->from, o->from_size) == 0;
+}
+
 static void
 on_connection(void *arg, struct MHD_Connection *mhd, void **context,
     enum MHD_ConnectionNotificationCode what)
@@ -436,6 +454,8 @@ on_connection(void *arg, struct MHD_Connection *mhd, void **context,
 	struct origin_conn *conn = *context;
 
 	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+		if (!is_from_valve(o, mhd))
+			return;
 		*context = o->connecting;
 		o->connecting = NULL;
 	} else if (conn != NULL) {
@@ -447,11 +467,42 @@ on_connection(void *arg, struct MHD_Connection *mhd, void **context,
 
 /* ---------------------------------------------------------------- life ---- */
 
+/* A local socket with a name that the kernel chose.  Returns: -1 with errno. */
+static int
+named_socket(struct sockaddr_un *name, socklen_t *size)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	*name = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	*size = sizeof *name;
+	if (fd >= 0 &&
+	    bind(fd, (struct sockaddr *)name, sizeof name->sun_family) == 0 &&
+	    getsockname(fd, (struct sockaddr *)name, size) == 0)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+/* libmicrohttpd must accept by itself: to a local connection that was handed to
+ * it, it tries to set two options of TCP behind every response. */
+static int
+make_listener(struct origin *o)
+{
+	int fd = named_socket(&o->listener, &o->listener_size);
+
+	if (fd < 0 || listen(fd, 16) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
 struct origin *
 origin_new(const struct backend_clock *clock, struct ledger *ledger,
     int keep_alive_ms, const struct origin_calls *calls)
 {
 	struct origin *o = calloc(1, sizeof *o);
+	int fd;
 
 	if (o == NULL)
 		return NULL;
@@ -459,16 +510,21 @@ origin_new(const struct backend_clock *clock, struct ledger *ledger,
 	o->ledger = ledger;
 	o->keep_alive_ms = keep_alive_ms;
 	o->calls = *calls;
-	o->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET |
-		MHD_ALLOW_SUSPEND_RESUME | MHD_USE_SUPPRESS_DATE_NO_CLOCK |
-		MHD_USE_ERROR_LOG,
-	    0, NULL, NULL, handle, o, MHD_OPTION_EXTERNAL_LOGGER, ignore_log,
-	    NULL, MHD_OPTION_URI_LOG_CALLBACK, on_target, o,
-	    MHD_OPTION_NOTIFY_COMPLETED, on_completed, o,
-	    MHD_OPTION_NOTIFY_CONNECTION, on_connection, o,
-	    MHD_OPTION_UNESCAPE_CALLBACK, do_not_unescape, NULL,
-	    MHD_OPTION_CONNECTION_LIMIT, 1u << 20, MHD_OPTION_END);
+	fd = make_listener(o);
+	o->daemon = fd < 0
+	    ? NULL
+	    : MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME |
+		      MHD_USE_SUPPRESS_DATE_NO_CLOCK | MHD_USE_ERROR_LOG,
+		  0, NULL, NULL, handle, o, MHD_OPTION_EXTERNAL_LOGGER,
+		  ignore_log, NULL, MHD_OPTION_URI_LOG_CALLBACK, on_target, o,
+		  MHD_OPTION_NOTIFY_COMPLETED, on_completed, o,
+		  MHD_OPTION_NOTIFY_CONNECTION, on_connection, o,
+		  MHD_OPTION_UNESCAPE_CALLBACK, do_not_unescape, NULL,
+		  MHD_OPTION_CONNECTION_LIMIT, 1u << 20,
+		  MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_END);
 	if (o->daemon == NULL) {
+		if (fd >= 0)
+			close(fd);
 		free(o);
 		return NULL;
 	}
@@ -486,29 +542,29 @@ origin_free(struct origin *o)
 }
 
 struct origin_conn *
-origin_connect(struct origin *o, int fd, void *who)
+origin_connect(struct origin *o, void *who, int *fd)
 {
-	/* libmicrohttpd wants an address; nothing depends on it. */
-	struct sockaddr_in sin = { .sin_family = AF_INET };
 	struct origin_conn *conn = calloc(1, sizeof *conn);
 
-	if (conn == NULL) {
-		close(fd);
+	*fd = -1;
+	if (conn == NULL)
 		return NULL;
-	}
 	conn->origin = o;
 	conn->who = who;
 	o->connecting = conn;
-	if (MHD_add_connection(o->daemon, fd, (struct sockaddr *)&sin,
-		sizeof sin) == MHD_YES &&
-	    o->connecting != NULL)
-		MHD_run(o->daemon); /* it may start the connection only here */
-	if (o->connecting != NULL) {
-		o->connecting = NULL;
-		free(conn);
-		return NULL;
-	}
-	return conn;
+	*fd = named_socket(&o->from, &o->from_size);
+	if (*fd >= 0 &&
+	    connect(*fd, (struct sockaddr *)&o->listener, o->listener_size) ==
+		0)
+		MHD_run(o->daemon);
+	if (o->connecting == NULL)
+		return conn;
+	o->connecting = NULL;
+	free(conn);
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+	return NULL;
 }
 
 void

@@ -1,8 +1,8 @@
 /* origin.h - the built-in HTTP server: libmicrohttpd, driven by hand.
  *
- * It has no thread, no listening socket and no event of its own: whoever puts
- * bytes into a connection, or takes some out, calls origin_drive() behind it,
- * and after that everything libmicrohttpd could do has been done.
+ * It has no thread, no port and no event of its own: whoever puts bytes into a
+ * connection, or takes some out, calls origin_drive() behind it, and after that
+ * everything libmicrohttpd could do has been done.
  */
 #ifndef BACKEND_ORIGIN_H
 #define BACKEND_ORIGIN_H
@@ -54,9 +54,9 @@ struct origin *origin_new(const struct backend_clock *, struct ledger *,
 /* Needs: every connection dropped.  NULL is allowed. */
 void origin_free(struct origin *);
 
-/* Serve one end of a socket pair.  Owns: takes fd.  Returns: NULL on failure,
- * fd closed. */
-struct origin_conn *origin_connect(struct origin *, int fd, void *who);
+/* Connect to the origin.  fd: the caller's end of a local connection, which it
+ * closes behind origin_drop().  Returns: NULL on failure, fd -1. */
+struct origin_conn *origin_connect(struct origin *, void *who, int *fd);
 
 /* From now on who is that; NULL: nobody, and it must stay idle.  Needs: idle.
  */
@@ -66,7 +66,7 @@ void origin_serve(struct origin_conn *, void *who);
 bool origin_is_idle(const struct origin_conn *);
 
 /* Forget who, and give up what is in progress.  The caller closes its own end
- * of the pair and drives.  NULL is allowed. */
+ * of the connection and drives.  NULL is allowed. */
 void origin_drop(struct origin_conn *);
 
 /* Let libmicrohttpd do everything that can be done now. */

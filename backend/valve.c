@@ -128,7 +128,6 @@ static bool
 connect_origin(struct valve *v)
 {
 	struct valve_home *home = v->home;
-	int pair[2];
 
 	if (home->spare_fd >= 0) {
 		v->inner_fd = home->spare_fd;
@@ -138,11 +137,7 @@ connect_origin(struct valve *v)
 		origin_serve(v->origin_conn, v);
 		return true;
 	}
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
-		pair) != 0)
-		return false;
-	v->inner_fd = pair[0];
-	v->origin_conn = origin_connect(home->origin, pair[1], v);
+	v->origin_conn = origin_connect(home->origin, v, &v->inner_fd);
 	return v->origin_conn != NULL;
 }
 

@@ -1,5 +1,5 @@
 /* valve.h - one accepted connection, between the peer's TCP socket and the
- * inner end that is served: by the built-in origin over a socketpair, or by a
+ * inner end that is served: by the built-in origin over a local socket, or by a
  * server of the user's over TCP.
  *
  * Internal to the backend; backend.h is what others see.  Four files work on
