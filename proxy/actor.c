@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <event2/event_struct.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -69,15 +70,72 @@ may_step(const struct proxy_actor *a)
 	    (a->entered || (a->latches & wants) != 0);
 }
 
+/* ------------------------------------------------------------- readiness -- */
+
+/* An edge that brought nothing but data is done with when a read came back
+ * short: whatever comes later has an edge of its own.  That saves one call in
+ * every request.  But a FIN or a reset may stand behind the data already and be
+ * told by that very edge.  A FIN is: as EV_CLOSED.  Of an error, libevent makes
+ * EV_READ|EV_WRITE, and then passes on what the event has asked for.  So an
+ * event that waits for reading only is made to ask for both, behind the back of
+ * epoll; all the time that it is registered, and at no other.
+ */
+static int
+listen_to(struct proxy_actor *a)
+{
+	int error = event_add(a->event, NULL);
+
+	if (error == 0)
+		a->event->ev_events |= EV_WRITE;
+	return error;
+}
+
+static void
+turn_away(struct proxy_actor *a)
+{
+	if (!a->wants_write)
+		a->event->ev_events &= ~EV_WRITE;
+	event_del(a->event);
+}
+
+/* From now on tell when it can be written to: an upstream while it connects,
+ * and whoever has found the kernel's buffer full once. */
+static void
+ask_for_writable(struct proxy_actor *a)
+{
+	if (a->wants_write)
+		return; /* it does so already */
+	turn_away(a);
+	a->wants_write = true;
+	a->event->ev_events |= EV_WRITE;
+	if (listen_to(a) != 0)
+		event_active(a->event, EV_READ | EV_WRITE, 0);
+}
+
+static void
+note_edge(struct proxy_actor *a, short what)
+{
+	if ((what & EV_READ) && (a->latches & LATCH_READABLE) == 0)
+		a->end_behind = false;
+	if (what & EV_READ)
+		a->latches |= LATCH_READABLE;
+	if (what & EV_WRITE)
+		a->latches |= LATCH_WRITABLE;
+	if (what & (EV_WRITE | EV_CLOSED))
+		a->end_behind = true;
+}
+
 /* There is more to read, but it is somebody else's turn.  An edge-triggered
  * socket tells what is there already only when it is registered anew. */
 static void
 yield(struct proxy_actor *a)
 {
-	event_del(a->event);
-	if (event_add(a->event, NULL) != 0)
+	turn_away(a);
+	if (listen_to(a) != 0)
 		event_active(a->event, EV_READ, 0);
 }
+
+/* --------------------------------------------------------------- running -- */
 
 static void
 run(struct proxy_actor *a)
@@ -108,10 +166,7 @@ on_event(evutil_socket_t fd, short what, void *arg)
 {
 	struct proxy_actor *a = arg;
 
-	if (what & EV_READ)
-		a->latches |= LATCH_READABLE;
-	if (what & EV_WRITE)
-		a->latches |= LATCH_WRITABLE;
+	note_edge(a, what);
 	run(a);
 }
 
@@ -141,9 +196,12 @@ actor_open(struct proxy_actor *a, struct proxy *p, int fd,
 	a->timer = p->clock.timer_new(p->clock.arg, on_timer, a);
 	if (a->timer == NULL)
 		return false;
-	a->event = event_new(
-	    p->base, fd, EV_READ | EV_WRITE | EV_ET | EV_PERSIST, on_event, a);
-	if (a->event == NULL || event_add(a->event, NULL) != 0) {
+	a->wants_write = machine->is_upstream;
+	a->event = event_new(p->base, fd,
+	    EV_READ | EV_CLOSED | EV_ET | EV_PERSIST |
+		(a->wants_write ? EV_WRITE : 0),
+	    on_event, a);
+	if (a->event == NULL || listen_to(a) != 0) {
 		if (a->event != NULL)
 			event_free(a->event);
 		p->clock.timer_free(a->timer);
@@ -168,6 +226,7 @@ actor_close(struct proxy_actor *a)
 	TAILQ_REMOVE(
 	    a->machine->is_upstream ? &p->upstreams : &p->sessions, a, link);
 	p->clock.timer_free(a->timer);
+	turn_away(a);
 	event_free(a->event);
 	if (a->reset)
 		io_reset(a->fd);
@@ -231,7 +290,7 @@ actor_read(struct proxy_actor *a, void *bytes, size_t size)
 	r = io_read(a->fd, bytes, size);
 	if (r.outcome == IO_DONE)
 		tell_bytes(a, PROXY_READ, bytes, r.n);
-	else
+	if (r.outcome != IO_DONE || (r.n < size && !a->end_behind))
 		a->latches &= ~(unsigned)LATCH_READABLE;
 	keep_error(a, &r);
 	return r;
@@ -267,6 +326,8 @@ actor_write(struct proxy_actor *a, const void *bytes, size_t size)
 		tell_bytes(a, PROXY_SENT, bytes, r.n);
 	else
 		a->latches &= ~(unsigned)LATCH_WRITABLE;
+	if (r.outcome == IO_AGAIN)
+		ask_for_writable(a);
 	keep_error(a, &r);
 	return r;
 }

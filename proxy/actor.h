@@ -6,7 +6,8 @@
  * a full buffer on the other side, never loses one.
  *
  * The socket is registered once, edge-triggered.  So READABLE stays until a
- * read found nothing left, WRITABLE until a write was not taken whole.
+ * read found nothing left, or less than it asked for and no end behind it;
+ * WRITABLE until a write was not taken whole.
  */
 #ifndef PROXY_ACTOR_H
 #define PROXY_ACTOR_H
@@ -57,7 +58,9 @@ struct proxy_actor {
 	int fd;
 	int state;
 	unsigned latches;
-	bool entered; /* … and not yet stepped */
+	bool entered;	  /* … and not yet stepped */
+	bool wants_write; /* its event tells when it is writable */
+	bool end_behind;  /* FIN or RST may stand behind what is readable */
 	bool held;
 	bool armed; /* the timer, and it has not fired */
 	bool running;

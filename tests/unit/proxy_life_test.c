@@ -279,6 +279,15 @@ half_close_and_reset(void)
 	CHECK(stage_hears(s, conn, NULL, "<fin>"),
 	    "a reset behind a FIN is seen too");
 	close(conn);
+
+	client = stage_client(s);
+	conn = stage_warm(s, client);
+	CHECK(send(client, GET, strlen(GET), 0) == (ssize_t)strlen(GET),
+	    "a request is sent, and before anybody looks …");
+	stage_reset(s, client);
+	CHECK(proxy_n_sessions(s->proxy) == 0,
+	    "… the reset behind it: it is seen though the data comes first");
+	close(conn);
 	stage_close(s);
 }
 
