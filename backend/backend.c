@@ -46,16 +46,36 @@ each_valve(struct backend *b, void (*call)(struct valve *))
 			call(b->valves[i]);
 }
 
+static void on_listener(evutil_socket_t, short, void *);
+
+/* A level-triggered listener tells as long as somebody waits: one accept a turn
+ * is enough, and none is in vain.  But without a descriptor to accept with it
+ * would spin; an edge-triggered one then tells of the next peer only. */
+static int
+listen_by(struct backend *b, int fd, short trigger)
+{
+	event_assign(b->listener, b->home.base, fd,
+	    EV_READ | EV_PERSIST | trigger, on_listener, b);
+	return event_add(b->listener, NULL);
+}
+
+static void
+set_starved(struct backend *b, bool starved)
+{
+	if (b->listener == NULL || b->starved == starved)
+		return;
+	b->starved = starved;
+	event_del(b->listener);
+	listen_by(b, b->listen_fd, starved ? EV_ET : 0);
+}
+
 static void
 on_gone(struct valve_home *home, unsigned conn)
 {
 	struct backend *b = (struct backend *)home;
 
 	b->valves[conn - 1] = NULL;
-	if (b->starved && b->listener != NULL) {
-		b->starved = false;
-		event_active(b->listener, EV_READ, 0);
-	}
+	set_starved(b, false);
 }
 
 static struct witness *
@@ -145,21 +165,17 @@ welcome(struct backend *b, int fd, const struct sockaddr_in *peer)
 static void
 on_listener(evutil_socket_t fd, short what, void *arg)
 {
-	struct backend *b = arg;
 	struct sockaddr_in peer;
-	socklen_t n;
-	int conn, err;
+	socklen_t n = sizeof peer;
+	int conn = accept4(
+	    fd, (struct sockaddr *)&peer, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	bool come_again = conn >= 0 || errno == EAGAIN || errno == EINTR ||
+	    errno == ECONNABORTED;
+	struct backend *b = arg;
 
-	do {
-		n = sizeof peer;
-		conn = accept4(fd, (struct sockaddr *)&peer, &n,
-		    SOCK_NONBLOCK | SOCK_CLOEXEC);
-		err = conn < 0 ? errno : 0;
-		if (conn >= 0)
-			welcome(b, conn, &peer);
-	} while (err == 0 || err == ECONNABORTED || err == EINTR);
-	/* It is edge-triggered: come back when a descriptor is free. */
-	b->starved = err != EAGAIN && err != EWOULDBLOCK;
+	set_starved(b, !come_again);
+	if (conn >= 0)
+		welcome(b, conn, &peer);
 }
 
 int
@@ -173,9 +189,8 @@ backend_listen(struct backend *b, int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	b->listener = fcntl(fd, F_SETFL, O_NONBLOCK) != 0
 	    ? NULL
-	    : event_new(b->home.base, fd, EV_READ | EV_PERSIST | EV_ET,
-		  on_listener, b);
-	if (b->listener == NULL || event_add(b->listener, NULL) != 0) {
+	    : event_new(b->home.base, fd, EV_READ, on_listener, b);
+	if (b->listener == NULL || listen_by(b, fd, 0) != 0) {
 		err = errno != 0 ? errno : ENOMEM;
 		if (b->listener != NULL)
 			event_free(b->listener);
@@ -272,7 +287,7 @@ backend_reset(struct backend *b)
 	event_del(b->unfinished);
 	witness_free(b->witness);
 	b->witness = NULL;
-	b->starved = false;
+	set_starved(b, false);
 	b->n = 0;
 	b->home.n_faults = 0;
 	ledger_clear(b->home.ledger);

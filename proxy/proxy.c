@@ -30,38 +30,46 @@ proxy_new(struct event_base *base, const struct proxy_options *options,
 	return p;
 }
 
-enum { ACCEPTS_MAX = 256 }; /* in one turn */
+static void on_client(evutil_socket_t, short, void *);
 
-/* The listener is edge-triggered: without a descriptor to accept with, a
- * level-triggered one would spin.  It accepts again when one of ours is given
- * back, or when the next client comes. */
+/* A level-triggered listener tells as long as somebody waits: one accept a turn
+ * is enough, and none is in vain.  But without a descriptor to accept with it
+ * would spin; an edge-triggered one then tells of the next client only. */
+static int
+listen_by(struct proxy *p, int fd, short trigger)
+{
+	event_assign(p->listener, p->base, fd, EV_READ | EV_PERSIST | trigger,
+	    on_client, p);
+	return event_add(p->listener, NULL);
+}
+
+static void
+set_starved(struct proxy *p, bool starved)
+{
+	if (p->listener == NULL || p->starved == starved)
+		return;
+	p->starved = starved;
+	event_del(p->listener);
+	listen_by(p, event_get_fd(p->listener), starved ? EV_ET : 0);
+}
+
 static void
 on_client(evutil_socket_t listener, short what, void *arg)
 {
+	int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	bool come_again = fd >= 0 || errno == EAGAIN || errno == EINTR ||
+	    errno == ECONNABORTED;
 	struct proxy *p = arg;
-	int fd;
 
-	for (int i = 0; i < ACCEPTS_MAX; i++) {
-		fd =
-		    accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
-			continue;
-		p->starved = fd < 0 && errno != EAGAIN;
-		if (fd < 0)
-			return;
-		if (!session_open(p, fd))
-			io_reset(fd);
-	}
-	event_active(p->listener, EV_READ, 0);
+	set_starved(p, !come_again);
+	if (fd >= 0 && !session_open(p, fd))
+		io_reset(fd);
 }
 
 void
 proxy_regained_descriptor(struct proxy *p)
 {
-	if (p->listener == NULL || !p->starved)
-		return;
-	p->starved = false;
-	event_active(p->listener, EV_READ, 0);
+	set_starved(p, false);
 }
 
 int
@@ -79,9 +87,8 @@ proxy_listen(struct proxy *p, int fd)
 	else if (evutil_make_socket_nonblocking(fd) == 0) {
 		io_no_delay(fd); /* what it accepts inherits it */
 		errno = ENOMEM;
-		p->listener = event_new(
-		    p->base, fd, EV_READ | EV_PERSIST | EV_ET, on_client, p);
-		if (p->listener != NULL && event_add(p->listener, NULL) == 0)
+		p->listener = event_new(p->base, fd, EV_READ, on_client, p);
+		if (p->listener != NULL && listen_by(p, fd, 0) == 0)
 			return 0;
 		if (p->listener != NULL)
 			event_free(p->listener);
@@ -146,7 +153,7 @@ void
 proxy_reset(struct proxy *p)
 {
 	close_all(p);
-	p->starved = false;
+	set_starved(p, false);
 	p->n_opened_sessions = p->n_opened_upstreams = p->n_exchanges = 0;
 }
 
