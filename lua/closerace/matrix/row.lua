@@ -133,31 +133,46 @@ local function encode_rules(rules)
   return "{" .. table.concat(parts, ",") .. "}"
 end
 
+local function encode_string(text)
+  if not text:find "[^%w %-_/@#:+;,.()]" then return '"' .. text .. '"' end      -- as most are
+  return (cjson().encode(text):gsub("\\/", "/"))
+end
+
+-- Words and small numbers come again and again, and there are not many of them.
+local known = setmetatable({}, { __index = function(self, value)
+  local text = type(value) == "string" and encode_string(value) or tostring(value)
+  self[value] = text
+  return text
+end })
+
 local encoders = {
+  cell = encode_string,                   -- no two are alike
+  n = tostring,
+  at = tostring,
+  why = encode_string,
   rules = encode_rules,
   next_rules = encode_rules,
   ms = function(ms) return ("%.3f"):format(ms) end,
 }
 
-local function encode_value(name, value)
-  if value == nil then return "null" end
-  if encoders[name] then return encoders[name](value) end
-  if type(value) ~= "string" then return tostring(value) end
-  if not value:find "[^%w %-_/@#:+;,.()]" then return '"' .. value .. '"' end      -- as most are
-  return (cjson().encode(value):gsub("\\/", "/"))
-end
+local keys = {}
+for i, name in ipairs(row.fields) do keys[i] = '"' .. name .. '":' end
 
 --- One line of JSON, without its line end.
 -- @param but  the name of a field to leave out
 function row.encode(r, but)
   local parts, n = {}, 0
-  for _, name in ipairs(row.fields) do
+  for i, name in ipairs(row.fields) do
     if name ~= but then
-      n = n + 1
-      parts[n] = '"' .. name .. '":' .. encode_value(name, r[name])
+      local value, encode = r[name], encoders[name]
+      parts[n + 1] = n == 0 and "{" or ","
+      parts[n + 2] = keys[i]
+      parts[n + 3] = value == nil and "null" or encode and encode(value) or known[value]
+      n = n + 3
     end
   end
-  return "{" .. table.concat(parts, ",") .. "}"
+  parts[n + 1] = "}"
+  return table.concat(parts)
 end
 
 --- The row of a line; nil and a sentence where it is none.

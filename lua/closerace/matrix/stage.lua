@@ -111,8 +111,8 @@ end
 
 local function fault_for(stage, cell)
   return {
-    on = cell.point.name, at = stage:offset(cell), close = cell.ending.close, say = cell.ending.say, times = cell.second.times,
-    id = cell.point.name ~= "accept" and "v" or nil, optional = true,
+    on = cell.point.name, at = stage:offset(cell), close = cell.ending.close, say = cell.ending.say,
+    times = cell.second.times, id = cell.point.name ~= "accept" and "v" or nil, optional = true,
   }
 end
 
@@ -221,8 +221,8 @@ local function way_of(cell)
 end
 
 --- Play a cell.
--- @return facts: at, the byte offset; reply, verdict, next_reply, next_verdict; sendings and next_sendings, from the ledger; attempts, from
--- the proxy; n_held.  All is data; the stage can go on to the next cell.
+-- @return facts: at, the byte offset; reply, verdict, next_reply, next_verdict; sendings and next_sendings, from the
+-- ledger; attempts, from the proxy; n_held.  All is data; the stage can go on to the next cell.
 function Stage:play(cell)
   self:size(cell.request, cell.response, "request")       -- it may need the stage for itself
   self.lab:reset()
