@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "backend/edges.h"
 #include "backend/ending.h"
 #include "backend/stream.h"
 #include "backend/say.h"
@@ -233,10 +234,10 @@ end(struct valve *v, enum close_point point, enum ending ending, bool by_hand)
 	if (leaves_nobody(ending, total))
 		v->home->witness(v->home);
 	if (ending_closes(ending))
-		event_del(v->event);
+		edges_turn_away(v->event, v->tells_writable);
 	err = ending_carry_out(ending, v->fd);
 	if (err != 0) {
-		event_add(v->event, NULL);
+		edges_listen(v->event, v->tells_writable);
 		return err;
 	}
 	v->fd_closed = ending_closes(ending);
@@ -416,10 +417,8 @@ has_left(struct valve *v)
 	if (left != v->leaving)
 		return left;
 	setsockopt(v->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof lowat);
-	if (!left) {
-		event_del(v->event);
-		event_add(v->event, NULL);
-	}
+	if (!left)
+		valve_ask_for_writable(v);
 	v->leaving = !left;
 	return left;
 }

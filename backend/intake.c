@@ -52,9 +52,9 @@ look_for_close(struct valve *v)
 	struct stream_result r;
 	char byte;
 
-	if (!v->edge || v->peer_fin)
+	if ((!v->edge && !v->end_behind) || v->peer_fin)
 		return;
-	v->edge = false;
+	v->edge = v->end_behind = false;
 	r = stream_peek(v->fd, &byte, 1);
 	if (r.outcome == STREAM_EOF || r.outcome == STREAM_FAILED)
 		valve_peer_closed(v, r.err);
@@ -267,8 +267,8 @@ check_points(struct valve *v, size_t cut)
 	ask_for_body(v);
 }
 
-/* Take at most n bytes, all of this request.  Returns: something moved. */
-static bool
+/* Take at most n bytes, all of this request.  Returns: how many were. */
+static size_t
 take(struct valve *v, char *bytes, size_t n)
 {
 	size_t cut = cut_of(v);
@@ -280,11 +280,11 @@ take(struct valve *v, char *bytes, size_t n)
 	} else
 		n = give(v, bytes, n);
 	if (n == 0)
-		return false;
+		return 0;
 	stream_skip(v->fd, bytes, n);
 	book(v, bytes, n);
 	check_points(v, cut);
-	return true;
+	return n;
 }
 
 /* n bytes lie there.  Follow those that are new.  Returns: how many belong to
@@ -338,5 +338,10 @@ intake_step(struct valve *v)
 	n = follow(v, bytes, r.n);
 	if (!v->decided && !decide(v, r.n))
 		return v->due;
-	return n > 0 && take(v, bytes, n);
+	if (n > 0)
+		n = take(v, bytes, n);
+	/* All that an edge brought, and nothing is behind it. */
+	if (n == r.n && n < VALVE_SCRATCH_SIZE && !v->end_behind)
+		v->readable = false;
+	return n > 0;
 }

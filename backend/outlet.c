@@ -252,8 +252,11 @@ send_some(struct valve *v)
 	w = stream_write(v->fd, v->out + v->start, n);
 	if (w.outcome == STREAM_FAILED)
 		valve_peer_closed(v, w.err);
-	if (w.outcome == STREAM_AGAIN || w.n < n)
+	if (w.outcome == STREAM_AGAIN || w.n < n) {
 		v->writable = false;
+		if (!v->tells_writable)
+			valve_ask_for_writable(v);
+	}
 	if (w.n == 0)
 		return w.outcome == STREAM_FAILED;
 	valve_facts(v)->sent += w.n;
@@ -351,6 +354,8 @@ outlet_flush(struct valve *v)
 		    v->fd, v->say + v->say_sent, v->say_size - v->say_sent);
 		if (w.outcome == STREAM_FAILED)
 			return true; /* nobody is left to be told */
+		if (w.outcome == STREAM_AGAIN && !v->tells_writable)
+			valve_ask_for_writable(v);
 		if (w.outcome == STREAM_AGAIN)
 			return false;
 		valve_facts(v)->sent += w.n;

@@ -21,6 +21,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "backend/edges.h"
 #include "backend/ending.h"
 #include "backend/stream.h"
 
@@ -430,6 +431,7 @@ bury(struct valve *v)
 	home->clock.timer_free(v->idle_timer);
 	home->clock.timer_free(v->keep_timer);
 	valve_close_inner(v);
+	edges_turn_away(v->event, v->tells_writable);
 	event_free(v->event);
 	if (!v->fd_closed)
 		close(v->fd);
@@ -476,13 +478,27 @@ on_event(evutil_socket_t fd, short what, void *arg)
 {
 	struct valve *v = arg;
 
-	if (what & (EV_READ | EV_CLOSED))
+	if (what & (EV_READ | EV_CLOSED)) {
+		if (!v->readable)
+			v->end_behind = false;
 		v->readable = v->edge = true;
+	}
+	if (what & (EV_WRITE | EV_CLOSED))
+		v->end_behind = true;
 	if (what & EV_WRITE)
 		v->writable = true;
 	if (what & EV_CLOSED)
 		v->fin_behind = true;
 	valve_run(v);
+}
+
+void
+valve_ask_for_writable(struct valve *v)
+{
+	edges_turn_away(v->event, v->tells_writable);
+	v->tells_writable = true;
+	if (edges_listen(v->event, true) != 0)
+		event_active(v->event, EV_WRITE, 0);
 }
 
 void
@@ -514,8 +530,8 @@ valve_new(
 	intake_reset(v);
 	follow_start(&v->response, FOLLOW_RESPONSE, false);
 	v->event = event_new(home->base, fd,
-	    EV_READ | EV_WRITE | EV_CLOSED | EV_PERSIST | EV_ET, on_event, v);
-	if (v->event == NULL || event_add(v->event, NULL) != 0) {
+	    EV_READ | EV_CLOSED | EV_PERSIST | EV_ET, on_event, v);
+	if (v->event == NULL || edges_listen(v->event, false) != 0) {
 		if (v->event != NULL)
 			event_free(v->event);
 		close(fd);
@@ -529,7 +545,7 @@ void
 valve_free(struct valve *v)
 {
 	if (!v->fd_closed) {
-		event_del(v->event);
+		edges_turn_away(v->event, v->tells_writable);
 		ending_reset(v->fd);
 		v->fd_closed = true;
 	}

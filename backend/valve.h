@@ -78,10 +78,12 @@ struct valve {
 	struct event *event;
 	bool readable;
 	bool writable;
-	bool edge;	 /* something came since the last look */
-	bool fin_behind; /* a FIN stands behind what can be read */
-	bool peer_fin;	 /* it was read */
-	size_t arrived;	 /* told last, while reading was held */
+	bool tells_writable; /* the event does */
+	bool edge;	     /* something came since the last look */
+	bool fin_behind;     /* a FIN stands behind what can be read … */
+	bool end_behind;     /* … or a reset may */
+	bool peer_fin;	     /* it was read */
+	size_t arrived;	     /* told last, while reading was held */
 
 	/* the inner end */
 	int inner_fd; /* -1: not open */
@@ -154,6 +156,9 @@ void valve_run(struct valve *);
 
 /* Do so from the event loop. */
 void valve_wake(struct valve *);
+
+/* Have the socket tell when it can be written to, now and from now on. */
+void valve_ask_for_writable(struct valve *);
 
 /* As backend_end(). */
 int valve_end_by_hand(struct valve *, enum ending, const void *say,

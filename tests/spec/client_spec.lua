@@ -294,6 +294,23 @@ describe("a client's close", function()
     assert.equal(200, client:request({}).status)
     assert.equal(2, backend.n_conns)
   end)
+
+  for what, bytes in pairs {
+    ["half a request"] = "GET / HT",
+    ["a request whose answer takes long"] = "GET /delay/60000 HTTP/1.1\r\nHost: x\r\n\r\n",
+  } do
+    it("is seen by a backend that finds " .. what .. " in front of it", function()
+      local lab <close> = race.lab()
+      local backend = lab:backend()
+      local client = lab:client { to = backend }
+      client:request {}
+      client:raw(bytes)
+      client:close()
+      lab:advance(0)
+      assert.is_true(backend:conn(1).peer_closed)
+      assert.equal(#bytes, backend:ledger()[2].read)
+    end)
+  end
 end)
 
 describe("a timeout", function()
