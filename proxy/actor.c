@@ -98,10 +98,8 @@ turn_away(struct proxy_actor *a)
 	event_del(a->event);
 }
 
-/* From now on tell when it can be written to: an upstream while it connects,
- * and whoever has found the kernel's buffer full once. */
-static void
-ask_for_writable(struct proxy_actor *a)
+void
+actor_ask_for_writable(struct proxy_actor *a)
 {
 	if (a->wants_write)
 		return; /* it does so already */
@@ -196,11 +194,8 @@ actor_open(struct proxy_actor *a, struct proxy *p, int fd,
 	a->timer = p->clock.timer_new(p->clock.arg, on_timer, a);
 	if (a->timer == NULL)
 		return false;
-	a->wants_write = machine->is_upstream;
-	a->event = event_new(p->base, fd,
-	    EV_READ | EV_CLOSED | EV_ET | EV_PERSIST |
-		(a->wants_write ? EV_WRITE : 0),
-	    on_event, a);
+	a->event = event_new(
+	    p->base, fd, EV_READ | EV_CLOSED | EV_ET | EV_PERSIST, on_event, a);
 	if (a->event == NULL || listen_to(a) != 0) {
 		if (a->event != NULL)
 			event_free(a->event);
@@ -327,7 +322,7 @@ actor_write(struct proxy_actor *a, const void *bytes, size_t size)
 	else
 		a->latches &= ~(unsigned)LATCH_WRITABLE;
 	if (r.outcome == IO_AGAIN)
-		ask_for_writable(a);
+		actor_ask_for_writable(a);
 	keep_error(a, &r);
 	return r;
 }

@@ -91,6 +91,10 @@ void actor_poke(struct proxy_actor *);
  * 0 disarms. */
 void actor_arm(struct proxy_actor *, int ms);
 
+/* From now on its socket tells when it can be written to.  Where a write found
+ * the kernel's buffer full, that has been seen to. */
+void actor_ask_for_writable(struct proxy_actor *);
+
 /* Read or write once; the watcher is told, the latches and the first error
  * are kept.  A peer that sends faster than it is read gets AGAIN after some
  * reads, so that the others have their turn. */

@@ -135,6 +135,10 @@ connecting(struct upstream *u)
 		r = (struct io_result){ IO_DONE, 0, 0 };
 	else
 		r = io_connect(a->fd, &options_of(u)->upstream);
+	/* On one machine it is made while connect() returns; to ask again is
+	 * cheaper than to have the loop tell. */
+	if (r.outcome == IO_AGAIN && !u->dialled)
+		r = io_connect(a->fd, &options_of(u)->upstream);
 	a->latches &= ~(unsigned)LATCH_WRITABLE;
 	if (r.outcome == IO_FAILED) {
 		a->error = r.error;
@@ -143,8 +147,10 @@ connecting(struct upstream *u)
 		return lost(u);
 	}
 	if (r.outcome == IO_AGAIN) {
-		if (!u->dialled)
+		if (!u->dialled) {
 			actor_arm(a, options_of(u)->connect_timeout_ms);
+			actor_ask_for_writable(a);
+		}
 		u->dialled = true;
 		return CONNECTING;
 	}
