@@ -5,7 +5,9 @@
 #   make test        install what is missing, run every check
 #   make             build only: build/closerace, -proxy, -backend, core.so
 #   make lint        clang-format, luacheck          make layers   who may include what
-#   make bench       measure: bench, bench-matrix    make test-bare  run and test in a bare Debian
+#   make bench       the proxy beside HAProxy, nginx and a bare relay
+#   make bench-matrix, bench-trials   the matrix beside a bare loop; one race
+#   make test-bare   run and test in a bare Debian
 #   make valgrind    every test again, under valgrind
 #   make soak        a million cells of the matrix in a row
 #   make install     DESTDIR= PREFIX=/usr/local      make clean
@@ -38,6 +40,7 @@ RUN_PACKAGES  := gcc libc6-dev pkg-config libevent-dev libmicrohttpd-dev \
                  liblua5.4-dev lua5.4 lua-cjson node-llhttp
 TEST_PACKAGES := $(RUN_PACKAGES) lua-busted lua-check clang-format libasan8 \
                  libubsan1 valgrind curl haproxy jq libxml2-utils perl parallel
+BENCH_PACKAGES := $(RUN_PACKAGES) haproxy nginx-light wrk curl
 BARE_PACKAGES := debootstrap debian-archive-keyring
 
 absent  = $(strip $(foreach p,$(1),$(if $(filter install,\
@@ -55,6 +58,9 @@ setup-run:
 
 setup-test:
 	$(call install_packages,$(TEST_PACKAGES))
+
+setup-bench:
+	$(call install_packages,$(BENCH_PACKAGES))
 
 setup-bare:
 	$(call install_packages,$(BARE_PACKAGES))
@@ -194,7 +200,11 @@ lint:
 	$(Q)clang-format --dry-run -Werror $(wildcard */*.[ch] tests/*/*.[ch])
 	$(Q)luacheck -q --config tests/luacheckrc lua tests .busted
 
-bench: setup-run
+bench: setup-bench
+	$(Q)$(MAKE) -s all $(B)/bench/relay
+	$(Q)$(LUA) tests/bench/proxy.lua
+
+bench-trials: setup-run
 	$(Q)$(MAKE) -s all
 	$(Q)$(B)/closerace run tests/bench/trials.lua
 
@@ -206,7 +216,7 @@ soak: setup-run
 	$(Q)$(MAKE) -s all
 	$(Q)$(B)/closerace run tests/soak/million.lua
 
-$(B)/bench/floor: tests/bench/floor.c Makefile
+$(B)/bench/%: tests/bench/%.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=c11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -o $@ $<
 
@@ -233,6 +243,6 @@ clean:
 	rm -rf build compile_commands.json
 
 -include $(wildcard $(O)/*.d $(O)/*/*.d $(B)/unit/*.d)
-.PHONY: all setup-run setup-test setup-bare run examples test unit-programs valgrind layers lint bench bench-matrix soak test-bare install clean
+.PHONY: all setup-run setup-test setup-bench setup-bare run examples test unit-programs valgrind layers lint bench bench-matrix bench-trials soak test-bare install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
