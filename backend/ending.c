@@ -24,40 +24,53 @@ ending_reset(int fd)
 	close(fd);
 }
 
-/* Have the peer's kernel know that all its bytes have come.  It acknowledges
- * late otherwise, or, with bytes unread, not even when asked. */
+/* Have the peer's kernel know that all its bytes have come.  It is told late
+ * otherwise, or, with bytes unread, not even when asked. */
 static void
-acknowledge(int fd)
+acknowledge(int fd, int n_unread)
 {
 	char unread[4096];
-	int on = 1, n = 0;
+	int on = 1;
 	ssize_t got = 1;
 
-	ioctl(fd, FIONREAD, &n);
-	for (; n > 0 && got > 0; n -= (int)got)
+	for (; n_unread > 0 && got > 0; n_unread -= (int)got)
 		got = recv(fd, unread,
-		    (size_t)n < sizeof unread ? (size_t)n : sizeof unread,
+		    (size_t)n_unread < sizeof unread ? (size_t)n_unread
+						     : sizeof unread,
 		    MSG_DONTWAIT);
 	setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+}
+
+static int
+repair(int fd, int how)
+{
+	return setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &how, sizeof how);
 }
 
 /* A socket under repair is closed without a word to the peer.  But the peer's
  * kernel has two things to say by itself, and the reset that answers them would
  * tell: it sends again what was not acknowledged, and it acknowledges, some
  * 40 ms late, what it has received.  So the one is acknowledged here; and the
- * window probe that ends a repair makes the peer acknowledge at once.
+ * window probe that ends a repair makes the peer acknowledge at once.  In that
+ * order: the probe makes our kernel believe that it has acknowledged, and the
+ * peer's does not, as it takes it for something old.
  */
 static int
 vanish(int fd)
 {
-	int on = 1, off = 0; /* with a window probe */
+	int n_unread = 0;
 
-	/* Where this is refused, everything must be as it was. */
-	if (setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof on) != 0)
+	ioctl(fd, FIONREAD, &n_unread);
+	/* Where a repair is refused, everything must be as it was. */
+	if (n_unread > 0 && repair(fd, TCP_REPAIR_ON) != 0)
 		return errno;
-	setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof off);
-	acknowledge(fd);
-	setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof on);
+	if (n_unread > 0)
+		repair(fd, TCP_REPAIR_OFF_NO_WP);
+	acknowledge(fd, n_unread);
+	if (repair(fd, TCP_REPAIR_ON) != 0)
+		return errno;
+	repair(fd, TCP_REPAIR_OFF); /* with a window probe */
+	repair(fd, TCP_REPAIR_ON);
 	close(fd);
 	return 0;
 }
@@ -91,13 +104,11 @@ const char *
 ending_cannot_vanish(void)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int on = 1, err;
+	int err;
 
 	if (fd < 0)
 		return "no socket could be made to try TCP_REPAIR on";
-	err = setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof on) == 0
-	    ? 0
-	    : errno;
+	err = repair(fd, TCP_REPAIR_ON) == 0 ? 0 : errno;
 	close(fd);
 	if (err == 0)
 		return NULL;
