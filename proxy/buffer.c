@@ -81,6 +81,12 @@ buffer_append(struct buffer *b, const void *bytes, size_t size)
 }
 
 bool
+buffer_add(struct buffer *b, const char *text)
+{
+	return buffer_append(b, text, strlen(text));
+}
+
+bool
 buffer_print(struct buffer *b, const char *format, ...)
 {
 	char text[1024];

@@ -28,6 +28,7 @@ void buffer_commit(struct buffer *, size_t size);
 
 /* Returns: false when out of memory; the buffer is then as it was. */
 bool buffer_append(struct buffer *, const void *bytes, size_t size);
+bool buffer_add(struct buffer *, const char *text);
 bool buffer_print(struct buffer *, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

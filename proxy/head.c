@@ -2,7 +2,6 @@
 #include "proxy/head.h"
 
 #include <string.h>
-#include <strings.h>
 
 size_t
 head_end(const char *bytes, size_t size)
@@ -12,23 +11,50 @@ head_end(const char *bytes, size_t size)
 	return found == NULL ? 0 : (size_t)(found - bytes) + 4;
 }
 
-/* RFC 9110 5.6.2 */
+/* RFC 9110 5.6.2: a letter, a digit, one of !#$%&'*+-.^_`|~ */
 static bool
 is_token_char(unsigned char c)
 {
-	if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
-	    (c >= 'a' && c <= 'z'))
-		return true;
-	return c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL;
+	static const uint64_t set[4] = { 0x03ff6cfa00000000,
+		0x57ffffffc7fffffe };
+
+	return (set[c / 64] >> c % 64 & 1) != 0;
+}
+
+/* RFC 9110 5.5 */
+static bool
+is_text_char(unsigned char c)
+{
+	return (c >= ' ' || c == '\t') && c != 0x7f;
+}
+
+/* Is none of eight bytes below the space, and none 0x7f?  Every byte of every
+ * head comes by here.  A byte is below n, or 0, where taking n, or 1, away from
+ * it borrows; those with the high bit set do not count. */
+static bool
+are_printable(const char *bytes)
+{
+	const uint64_t each = UINT64_MAX / 255;
+	uint64_t x, low, del;
+
+	memcpy(&x, bytes, sizeof x);
+	low = (x - each * ' ') & ~x;
+	x ^= each * 0x7f;
+	del = (x - each) & ~x;
+	return ((low | del) & each * 0x80) == 0;
 }
 
 static bool
 is_text(const char *bytes, size_t size)
 {
-	for (size_t i = 0; i < size; i++) {
-		unsigned char c = (unsigned char)bytes[i];
+	size_t i = 0;
 
-		if ((c < ' ' && c != '\t') || c == 0x7f)
+	while (i < size) {
+		if (size - i >= 8 && are_printable(bytes + i))
+			i += 8;
+		else if (is_text_char((unsigned char)bytes[i]))
+			i++;
+		else
 			return false;
 	}
 	return true;
@@ -125,13 +151,6 @@ head_next(const char *head, size_t size, size_t *at, struct head_field *f)
 }
 
 bool
-head_is(struct span s, const char *word)
-{
-	return strlen(word) == s.size &&
-	    strncasecmp(s.bytes, word, s.size) == 0;
-}
-
-bool
 head_next_token(struct span list, size_t *at, struct span *token)
 {
 	while (*at < list.size) {
@@ -185,13 +204,11 @@ head_add_hops(struct head_hops *hops, struct span value)
 bool
 head_is_hop(const struct head_hops *hops, struct span name)
 {
-	static const char *const always[] = { "connection", "keep-alive",
-		"proxy-connection", "te", "trailer", "transfer-encoding",
-		"upgrade" };
-
-	for (size_t i = 0; i < sizeof always / sizeof *always; i++)
-		if (head_is(name, always[i]))
-			return true;
+	if (head_is(name, "connection") || head_is(name, "keep-alive") ||
+	    head_is(name, "proxy-connection") || head_is(name, "te") ||
+	    head_is(name, "trailer") || head_is(name, "transfer-encoding") ||
+	    head_is(name, "upgrade"))
+		return true;
 	if (head_is(name, "host") || head_is(name, "content-length"))
 		return false;
 	for (size_t i = 0; i < hops->n; i++)
@@ -200,4 +217,26 @@ head_is_hop(const struct head_hops *hops, struct span name)
 			0)
 			return true;
 	return false;
+}
+
+bool
+head_forward(const char *head, size_t size, const struct head_hops *hops,
+    const char *without, struct buffer *out)
+{
+	struct head_field f;
+	const char *begin = NULL, *end = NULL; /* lines that go in one piece */
+	size_t at = 0;
+
+	while (head_next(head, size, &at, &f)) {
+		if (head_is_hop(hops, f.name) ||
+		    (without != NULL && head_is(f.name, without)))
+			continue;
+		if (f.line.bytes != end) {
+			if (!buffer_append(out, begin, (size_t)(end - begin)))
+				return false;
+			begin = f.line.bytes;
+		}
+		end = f.line.bytes + f.line.size;
+	}
+	return buffer_append(out, begin, (size_t)(end - begin));
 }

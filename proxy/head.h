@@ -9,6 +9,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+#include <strings.h>
+
+#include "proxy/buffer.h"
 
 struct span {
 	const char *bytes;
@@ -45,8 +49,14 @@ struct span head_start_line(const char *head, size_t size);
 /* Walk over the fields: begin with *at = 0.  Needs: head_check() passed. */
 bool head_next(const char *head, size_t size, size_t *at, struct head_field *);
 
-/* Compare without regard to case; word is lower case. */
-bool head_is(struct span, const char *word);
+/* Compare without regard to case.  Most comparisons are with a word of another
+ * length, which the compiler knows. */
+static inline bool
+head_is(struct span s, const char *word)
+{
+	return s.size == strlen(word) &&
+	    strncasecmp(s.bytes, word, s.size) == 0;
+}
 
 /* Walk over a comma-separated list: begin with *at = 0. */
 bool head_next_token(struct span list, size_t *at, struct span *token);
@@ -70,5 +80,10 @@ bool head_add_hops(struct head_hops *, struct span value);
 /* Does the field end here?  Host and Content-Length never do, whatever
  * Connection says: without them the message would mean something else. */
 bool head_is_hop(const struct head_hops *, struct span name);
+
+/* Append the field lines that go on to the next hop, without a field of that
+ * name (lower case; NULL: with all).  Returns: false when out of memory. */
+bool head_forward(const char *head, size_t size, const struct head_hops *,
+    const char *without, struct buffer *out);
 
 #endif

@@ -6,7 +6,6 @@
 #include <string.h>
 
 struct fields { /* what is counted while reading */
-	struct head_hops hops;
 	unsigned n_hosts, n_lengths, n_codings;
 	bool bad_host, bad_length, is_chunked;
 };
@@ -64,7 +63,7 @@ static bool
 read_field(struct request *r, struct fields *n, const struct head_field *f)
 {
 	if (head_is(f->name, "connection"))
-		return head_add_hops(&n->hops, f->value);
+		return head_add_hops(&r->hops, f->value);
 	if (head_is(f->name, "host")) {
 		n->n_hosts++;
 		if (memchr(f->value.bytes, ' ', f->value.size) != NULL ||
@@ -142,7 +141,7 @@ request_read(struct request *r, const char *head, size_t size, const char **why)
 				     : FRAMING_NONE;
 	r->is_head = equals(r->method, "HEAD");
 	r->has_host = n.n_hosts > 0;
-	r->keep_alive = !n.hops.close && (r->minor == 1 || n.hops.keep_alive);
+	r->keep_alive = !r->hops.close && (r->minor == 1 || r->hops.keep_alive);
 	if (r->minor == 0)
 		r->expects_continue = false;
 	return 0;
@@ -218,31 +217,19 @@ bool
 request_write(const struct request *r, const char *head, size_t size,
     const struct sockaddr_in *backend, bool close, struct buffer *out)
 {
-	struct head_hops hops = { 0 };
-	struct head_field f;
-	size_t at;
-	bool ok;
+	const char *via = r->minor == 0 ? "Via: 1.0 closerace\r\n\r\n"
+					: "Via: 1.1 closerace\r\n\r\n";
+	bool chunked = r->framing == FRAMING_CHUNKED;
 
-	for (at = 0; head_next(head, size, &at, &f);)
-		if (head_is(f.name, "connection"))
-			head_add_hops(&hops, f.value);
-	ok = buffer_append(out, r->method.bytes, r->method.size) &&
-	    buffer_append(out, " ", 1) &&
+	/* An HTTP/1.0 client would not understand the 100. */
+	return buffer_append(out, r->method.bytes, r->method.size) &&
+	    buffer_add(out, " ") &&
 	    buffer_append(out, r->target.bytes, r->target.size) &&
-	    buffer_append(out, " HTTP/1.1\r\n", 11);
-	if (!r->has_host)
-		ok = ok && write_host(backend, out);
-	for (at = 0; ok && head_next(head, size, &at, &f);) {
-		if (head_is_hop(&hops, f.name))
-			continue;
-		/* An HTTP/1.0 client would not understand the 100. */
-		if (r->minor == 0 && head_is(f.name, "expect"))
-			continue;
-		ok = buffer_append(out, f.line.bytes, f.line.size);
-	}
-	if (r->framing == FRAMING_CHUNKED)
-		ok = ok && buffer_print(out, "Transfer-Encoding: chunked\r\n");
-	if (close)
-		ok = ok && buffer_print(out, "Connection: close\r\n");
-	return ok && buffer_print(out, "Via: 1.%d closerace\r\n\r\n", r->minor);
+	    buffer_add(out, " HTTP/1.1\r\n") &&
+	    (r->has_host || write_host(backend, out)) &&
+	    head_forward(
+		head, size, &r->hops, r->minor == 0 ? "expect" : NULL, out) &&
+	    (!chunked || buffer_add(out, "Transfer-Encoding: chunked\r\n")) &&
+	    (!close || buffer_add(out, "Connection: close\r\n")) &&
+	    buffer_add(out, via);
 }

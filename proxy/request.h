@@ -13,6 +13,7 @@
 struct request {
 	struct span method, target; /* in the head it was read from */
 	int minor;		    /* HTTP/1.minor */
+	struct head_hops hops;	    /* likewise */
 	enum framing framing;
 	uint64_t length; /* of a body with FRAMING_LENGTH */
 	bool is_head;

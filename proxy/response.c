@@ -6,7 +6,6 @@
 #define STATUS_AT 9 /* behind "HTTP/1.1 " */
 
 struct fields { /* what is counted while reading */
-	struct head_hops hops;
 	unsigned n_lengths, n_codings;
 	bool bad_length, is_chunked;
 };
@@ -80,7 +79,7 @@ static bool
 read_field(struct response *r, struct fields *n, const struct head_field *f)
 {
 	if (head_is(f->name, "connection"))
-		return head_add_hops(&n->hops, f->value);
+		return head_add_hops(&r->hops, f->value);
 	if (head_is(f->name, "content-length")) {
 		n->n_lengths++;
 		if (!head_number(f->value, &r->length))
@@ -138,7 +137,7 @@ response_read(
 	else
 		r->framing = n.n_lengths > 0 ? FRAMING_LENGTH : FRAMING_CLOSE;
 	r->announces_close =
-	    n.hops.close || (r->minor == 0 && !n.hops.keep_alive);
+	    r->hops.close || (r->minor == 0 && !r->hops.keep_alive);
 	return NULL;
 }
 
@@ -146,25 +145,17 @@ bool
 response_write(const struct response *r, const char *head, size_t size,
     bool chunked, enum response_connection connection, struct buffer *out)
 {
-	struct head_hops hops = { 0 };
-	struct head_field f;
-	size_t at;
-	bool ok;
+	const char *via = r->minor == 0 ? "Via: 1.0 closerace\r\n\r\n"
+					: "Via: 1.1 closerace\r\n\r\n";
+	const char *says = connection == RESPONSE_CLOSE
+	    ? "Connection: close\r\n"
+	    : connection == RESPONSE_KEEP_ALIVE ? "Connection: keep-alive\r\n"
+						: "";
 
-	for (at = 0; head_next(head, size, &at, &f);)
-		if (head_is(f.name, "connection"))
-			head_add_hops(&hops, f.value);
-	ok = buffer_append(out, "HTTP/1.1", 8) &&
+	return buffer_add(out, "HTTP/1.1") &&
 	    buffer_append(out, r->line.bytes + 8, r->line.size - 8) &&
-	    buffer_append(out, "\r\n", 2);
-	for (at = 0; ok && head_next(head, size, &at, &f);)
-		if (!head_is_hop(&hops, f.name))
-			ok = buffer_append(out, f.line.bytes, f.line.size);
-	if (chunked)
-		ok = ok && buffer_print(out, "Transfer-Encoding: chunked\r\n");
-	if (connection == RESPONSE_CLOSE)
-		ok = ok && buffer_print(out, "Connection: close\r\n");
-	if (connection == RESPONSE_KEEP_ALIVE)
-		ok = ok && buffer_print(out, "Connection: keep-alive\r\n");
-	return ok && buffer_print(out, "Via: 1.%d closerace\r\n\r\n", r->minor);
+	    buffer_add(out, "\r\n") &&
+	    head_forward(head, size, &r->hops, NULL, out) &&
+	    (!chunked || buffer_add(out, "Transfer-Encoding: chunked\r\n")) &&
+	    buffer_add(out, says) && buffer_add(out, via);
 }

@@ -15,9 +15,10 @@ struct response {
 	struct span line;
 	enum framing framing;
 	uint64_t length;
-	bool announces_close; /* by Connection, or as HTTP/1.0 does */
-	bool has_hint;	      /* Keep-Alive: timeout= */
-	bool has_max;	      /* Keep-Alive: max= */
+	struct head_hops hops; /* in the head it was read from, too */
+	bool announces_close;  /* by Connection, or as HTTP/1.0 does */
+	bool has_hint;	       /* Keep-Alive: timeout= */
+	bool has_max;	       /* Keep-Alive: max= */
 	int hint_ms;
 	unsigned max;
 };

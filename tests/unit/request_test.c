@@ -185,6 +185,39 @@ rewriting(void)
 	buffer_free(&out);
 }
 
+/* Each byte at each place of a name and of a value: the check goes over eight
+ * at once where it can. */
+static void
+bytes_of_fields(void)
+{
+	static const char begin[] = "GET / HTTP/1.1\r\nHost: t\r\n";
+	static const char token[] = "!#$%&'*+-.^_`|~";
+	char head[128];
+	unsigned wrong_names = 0, wrong_values = 0;
+
+	for (int c = 1; c < 256; c++)
+		for (int at = 0; at < 21; at++) {
+			bool alnum = (c >= '0' && c <= '9') ||
+			    (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+			bool in_name = alnum || strchr(token, c) != NULL;
+			bool in_value = (c >= ' ' && c != 0x7f) || c == '\t';
+			int n = sprintf(head, "%sx: abcdefghij%s\r\n\r\n",
+			    begin, "klmnopqrstu");
+
+			head[sizeof begin - 1 + 3 + at] = (char)c;
+			wrong_values +=
+			    (head_check(head, (size_t)n) == NULL) != in_value;
+			n = sprintf(head, "%sabcdefghij%s: x\r\n\r\n", begin,
+			    "klmnopqrstu");
+			head[sizeof begin - 1 + at] = (char)c;
+			/* A colon ends the name, and is none at its begin. */
+			wrong_names += (head_check(head, (size_t)n) == NULL) !=
+			    (in_name || (c == ':' && at > 0));
+		}
+	CHECK(wrong_values == 0, "a value may have all but control characters");
+	CHECK(wrong_names == 0, "a name may have what a token has");
+}
+
 int
 main(void)
 {
@@ -194,6 +227,7 @@ main(void)
 	connections();
 	framings();
 	rewriting();
+	bytes_of_fields();
 	for (int i = 0; i < HEAD_HOPS_MAX; i++)
 		strcat(many, ",b");
 	strcat(many, "\r\n\r\n");
