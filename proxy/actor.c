@@ -56,6 +56,8 @@ enter(struct proxy_actor *a, int next)
 
 	a->state = next;
 	a->entered = true;
+	if (a->proxy->watch == NULL)
+		return;
 	e = actor_event(a, PROXY_ENTERED);
 	if (actor_tell(a, &e) == PROXY_HOLD)
 		a->held = true;

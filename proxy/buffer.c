@@ -10,18 +10,6 @@
 
 enum { SMALLEST = 1024 };
 
-const char *
-buffer_bytes(const struct buffer *b)
-{
-	return b->bytes == NULL ? "" : b->bytes + b->begin;
-}
-
-size_t
-buffer_size(const struct buffer *b)
-{
-	return b->end - b->begin;
-}
-
 char *
 buffer_reserve(struct buffer *b, size_t size)
 {

@@ -15,8 +15,17 @@ struct buffer {
 };
 
 /* The contents.  Valid until the next call that adds. */
-const char *buffer_bytes(const struct buffer *);
-size_t buffer_size(const struct buffer *);
+static inline const char *
+buffer_bytes(const struct buffer *b)
+{
+	return b->bytes == NULL ? "" : b->bytes + b->begin;
+}
+
+static inline size_t
+buffer_size(const struct buffer *b)
+{
+	return b->end - b->begin;
+}
 
 /* How many bytes can be added without more memory? */
 size_t buffer_room(const struct buffer *);
