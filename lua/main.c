@@ -178,7 +178,10 @@ become_sibling(char **argv)
 int
 main(int argc, char **argv)
 {
-	struct sigaction interrupt = { .sa_handler = on_interrupt };
+	/* What is being written goes on when its reader does: standard I/O
+	 * would drop it. */
+	struct sigaction interrupt = { .sa_handler = on_interrupt,
+		.sa_flags = SA_RESTART };
 	lua_State *L;
 	int status;
 

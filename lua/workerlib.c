@@ -165,17 +165,8 @@ worker_read(lua_State *L)
 	if (w->lines == NULL)
 		return 0;
 	luaL_buffinit(L, &b);
-	for (;;) {
-		errno = 0;
-		c = getc_unlocked(w->lines);
-		if (c == EOF && errno == EINTR) {
-			clearerr(w->lines);
-			continue;
-		}
-		if (c == EOF || c == '\n')
-			break;
+	while ((c = getc_unlocked(w->lines)) != EOF && c != '\n')
 		luaL_addchar(&b, (char)c);
-	}
 	luaL_pushresult(&b);
 	if (c == EOF) {
 		reap(w);

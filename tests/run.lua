@@ -241,7 +241,7 @@ function passes.valgrind()
     build = BUILD,
     prefix = "valgrind ",
     wrap = ("valgrind --quiet --error-exitcode=%d --leak-check=full --show-leak-kinds=definite,possible"
-      .. " --errors-for-leak-kinds=definite,possible"):format(CAUGHT),
+      .. " --errors-for-leak-kinds=definite,possible --suppressions=tests/valgrind.supp"):format(CAUGHT),
     without = { spec = "sut_spec", example = "external_", why = "valgrind does not know pidfd_open" },
     groups = { "canaries", canaries, "unit", unit, "specs", specs, "examples", examples },
   }

@@ -204,6 +204,27 @@ describe("closerace matrix", function()
       end)
   end
 
+  it("interrupted while its reader has stopped to read, loses nothing", function()
+    local quiet = closerace .. " matrix --full --format jsonl 2>/dev/null"
+    local process = shell.start("sh -c " .. shell.quoted("exec " .. quiet))
+    process:read_until '"n":1,'
+    -- The pipe is full when it stands in write(1, …) and does not go on.
+    local n_seen = 0
+    while n_seen < 1000 do
+      local file <close> = assert(io.open(("/proc/%d/syscall"):format(process.pid)))
+      n_seen = file:read "a":find "^1 0x1 " and n_seen + 1 or 0
+    end
+    process:signal "INT"
+    assert.equal(130, process:wait())
+    local n = 0
+    for line in process.output:gmatch '{"cell"[^\n]*"ms":[%d.]+}\n' do
+      n = n + 1
+      assert.equal(n, tonumber(line:match '"n":(%d+)'))
+    end
+    assert.equal(n, select(2, process.output:gsub('{"cell"', "")))
+    assert.is_true(n > 100)
+  end)
+
   it("interrupted, shows the table of what is finished", function()
     local process = shell.start(("%s matrix --full --format jsonl --format table -o /dev/stderr"):format(closerace))
     process:read_until '"n":20,'
