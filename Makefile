@@ -210,7 +210,9 @@ bench-trials: setup-run
 
 bench-matrix: setup-run
 	$(Q)$(MAKE) -s all $(B)/bench/floor
-	$(Q)$(B)/closerace run tests/bench/matrix.lua
+	$(Q)taskset -c $$(taskset -cp $$$$ | sed 's/.*: //; s/[^0-9].*//') \
+	  $(B)/closerace run tests/bench/matrix.lua
+	$(Q)WORKERS=2 $(B)/closerace run tests/bench/matrix.lua
 
 soak: setup-run
 	$(Q)$(MAKE) -s all

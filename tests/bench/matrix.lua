@@ -1,6 +1,6 @@
 -- How many cells of the matrix are played in a second, beside the floor: a bare C loop that makes the same connections,
--- sends and closes (floor.c).  Both in turns, so that a machine whose speed drifts does so for both; the ratio is the
--- median of the rounds'.
+-- sends and closes (floor.c); with WORKERS=2, two workers beside one.  Both in turns, so that a machine whose speed
+-- drifts does so for both; the ratio is the median of the rounds'.
 local race = require "closerace"
 local stages = require "closerace.matrix.stage"
 
@@ -66,22 +66,36 @@ local function median(list)
   return list[(#list + 1) // 2]
 end
 
-local one, two = race.matrix {}, race.matrix { jobs = 2 }
-local script = os.tmpname()
-write_script(script, one)
-
-local us = { floor = {}, one = {}, two = {} }
-local ratio = { one = {}, two = {} }
-for i = 1, ROUNDS do
-  us.floor[i], us.one[i], us.two[i] = floor_us(script), matrix_us(one), matrix_us(two)
-  ratio.one[i], ratio.two[i] = us.floor[i] / us.one[i], us.one[i] / us.two[i]
-end
-os.remove(script)
-
 local function line(name, list, more)
   local mid = median(list)
   print(("%-24s %7.1f us a cell  %7.0f cells/s  %s"):format(name, mid, 1e6 / mid, more))
 end
-line("the floor", us.floor, ("%d cells, median of %d rounds"):format(#one, ROUNDS))
-line("the matrix, one worker", us.one, ("%.2f x the floor's rate"):format(median(ratio.one)))
-line("the matrix, two workers", us.two, ("%.2f x one worker's"):format(median(ratio.two)))
+
+local one, two = race.matrix {}, race.matrix { jobs = 2 }
+
+--- The floor and one worker.  Both are to have the same processor (the Makefile's taskset): two may differ.
+local function against_floor()
+  local script = os.tmpname()
+  write_script(script, one)
+  local floor, matrix, ratio = {}, {}, {}
+  for i = 1, ROUNDS do
+    floor[i], matrix[i] = floor_us(script), matrix_us(one)
+    ratio[i] = floor[i] / matrix[i]
+  end
+  os.remove(script)
+  line("the floor", floor, ("%d cells, median of %d rounds"):format(#one, ROUNDS))
+  line("the matrix, one worker", matrix, ("%.2f x the floor's rate"):format(median(ratio)))
+end
+
+--- One worker and two, on all processors.
+local function against_one()
+  local matrix, workers, ratio = {}, {}, {}
+  for i = 1, ROUNDS do
+    matrix[i], workers[i] = matrix_us(one), matrix_us(two)
+    ratio[i] = matrix[i] / workers[i]
+  end
+  line("one worker", matrix, "on any processor")
+  line("two workers", workers, ("%.2f x one worker's rate"):format(median(ratio)))
+end
+
+if os.getenv "WORKERS" == "2" then against_one() else against_floor() end
