@@ -439,11 +439,14 @@ static bool
 is_from_valve(const struct origin *o, struct MHD_Connection *mhd)
 {
 	const union MHD_ConnectionInfo *info =
-	    MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	    MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+	struct sockaddr_un peer = { 0 };
+	socklen_t size = sizeof peer;
 
 	return o->connecting != NULL && info != NULL &&
-	    info->client_addr != NULL &&
-	    memcmp(info->client_addr, &o->from, o->from_size) == 0;
+	    getpeername(info->connect_fd, (struct sockaddr *)&peer, &size) ==
+	    0 &&
+	    size == o->from_size && memcmp(&peer, &o->from, size) == 0;
 }
 
 static void
