@@ -163,6 +163,8 @@ on_proxy(void *arg, const struct proxy_event *e)
 		remember_attempt(p, e);
 		note_attempt(p, e);
 		break;
+	case PROXY_DONE:
+		break; /* the verdict is the lab's own */
 	case PROXY_CLOSED:
 		lab_drop_fd(p->lab, e->fd);
 		gate_forget(&p->gate, e->actor);
@@ -204,7 +206,7 @@ lab_proxy_new(struct lab *lab, const struct proxy_options *options, char *error,
     size_t error_size)
 {
 	struct proxy_clock clock = { lab_clock(lab), clock_timer_new,
-		clock_timer_arm, clock_timer_cancel, clock_timer_free };
+		clock_timer_arm, clock_timer_cancel, clock_timer_free, NULL };
 	struct lab_proxy *p = calloc(1, sizeof *p);
 	int fd = -1;
 

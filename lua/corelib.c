@@ -57,28 +57,27 @@ core_is_terminal(lua_State *L)
 }
 
 /* core.proxy_options(): every option of the proxy but its upstream, as a list
- * of { name, help, value, allowed } */
+ * of { group, name, help, value, allowed } */
 static int
 core_proxy_options(lua_State *L)
 {
-	const char *name, *help;
-	char value[64], allowed[128];
+	struct proxy_option option;
 	lua_Integer n = 0;
 
 	lua_newtable(L);
-	for (size_t i = 0;
-	     proxy_options_describe(i, &name, &help, value, allowed) == 0;
-	     i++) {
-		if (strcmp(name, "upstream") == 0)
+	for (size_t i = 0; proxy_options_describe(i, &option) == 0; i++) {
+		if (strcmp(option.name, "upstream") == 0)
 			continue;
-		lua_createtable(L, 0, 4);
-		lua_pushstring(L, name);
+		lua_createtable(L, 0, 5);
+		lua_pushstring(L, option.group);
+		lua_setfield(L, -2, "group");
+		lua_pushstring(L, option.name);
 		lua_setfield(L, -2, "name");
-		lua_pushstring(L, help);
+		lua_pushstring(L, option.help);
 		lua_setfield(L, -2, "help");
-		lua_pushstring(L, value);
+		lua_pushstring(L, option.value);
 		lua_setfield(L, -2, "value");
-		lua_pushstring(L, allowed);
+		lua_pushstring(L, option.allowed);
 		lua_setfield(L, -2, "allowed");
 		lua_rawseti(L, -2, ++n);
 	}

@@ -43,38 +43,56 @@ read_option(lua_State *L, struct proxy_options *o, const char *name)
 }
 
 static void
-read_options(lua_State *L, int index, struct proxy_options *o)
+add_server(lua_State *L, struct proxy_options *o)
 {
-	const char *names[MAX_NAMES] = { "to" };
-	const char *help;
-	char value[64], allowed[128];
-	size_t n = 0;
+	if (o->n_upstreams == PROXY_UPSTREAMS_MAX)
+		luaL_error(L, "lab:proxy: to: at most %d", PROXY_UPSTREAMS_MAX);
+	handle_address(L, -1, "lab:proxy: to", &o->upstreams[o->n_upstreams++]);
+	lua_pop(L, 1);
+}
 
-	while (n + 2 < MAX_NAMES &&
-	    proxy_options_describe(n, &names[n + 1], &help, value, allowed) ==
-		0) {
-		/* Whom it serves is `to`, an actor. */
-		if (strcmp(names[n + 1], "upstream") == 0) {
-			names[n + 1] = "to";
-		}
-		n++;
-	}
-	names[n + 1] = NULL;
-	options_check(L, index, "lab:proxy", names);
-	proxy_options_init(o);
+/* Whom it serves is `to`: an actor, an address, or a list of them. */
+static void
+read_servers(lua_State *L, int index, struct proxy_options *o)
+{
 	if (!lua_istable(L, index) || lua_getfield(L, index, "to") == LUA_TNIL)
 		luaL_error(L,
 		    "lab:proxy: to is missing: a backend, or "
 		    "\"ADDR:PORT\"");
-	handle_address(L, -1, "lab:proxy: to", &o->upstream);
-	lua_pop(L, 1);
-	for (size_t i = 1; i <= n; i++) {
-		if (strcmp(names[i], "to") == 0)
-			continue;
+	if (!lua_istable(L, -1)) {
+		add_server(L, o);
+		return;
+	}
+	options_list(L, -1, "lab:proxy", "to", "backends");
+	for (lua_Integer i = 1; lua_geti(L, -1, i) != LUA_TNIL; i++)
+		add_server(L, o);
+	lua_pop(L, 2);
+	if (o->n_upstreams == 0)
+		luaL_error(L, "lab:proxy: to: the list is empty");
+}
+
+static void
+read_options(lua_State *L, int index, struct proxy_options *o)
+{
+	const char *names[MAX_NAMES] = { "to" };
+	struct proxy_option option;
+	char error[256];
+	size_t n = 1;
+
+	for (size_t i = 0;
+	     n + 1 < MAX_NAMES && proxy_options_describe(i, &option) == 0; i++)
+		if (strcmp(option.name, "upstream") != 0)
+			names[n++] = option.name;
+	options_check(L, index, "lab:proxy", names);
+	proxy_options_init(o);
+	read_servers(L, index, o);
+	for (size_t i = 1; i < n; i++) {
 		if (lua_getfield(L, index, names[i]) != LUA_TNIL)
 			read_option(L, o, names[i]);
 		lua_pop(L, 1);
 	}
+	if (proxy_options_check(o, error, sizeof error) != 0)
+		luaL_error(L, "lab:proxy: %s", error);
 }
 
 int
@@ -297,14 +315,16 @@ proxy_attempts(lua_State *L)
 }
 
 static void
-push_pooled(void *arg, unsigned long serial, unsigned n_uses, int fd)
+push_pooled(void *arg, const struct proxy_pooled *pooled)
 {
 	lua_State *L = arg;
 
-	lua_createtable(L, 0, 2);
-	lua_pushinteger(L, (lua_Integer)serial);
+	lua_createtable(L, 0, 3);
+	lua_pushinteger(L, (lua_Integer)pooled->serial);
 	lua_setfield(L, -2, "upstream");
-	lua_pushinteger(L, n_uses);
+	lua_pushinteger(L, (lua_Integer)pooled->upstream + 1);
+	lua_setfield(L, -2, "to");
+	lua_pushinteger(L, pooled->n_uses);
 	lua_setfield(L, -2, "uses");
 	lua_rawseti(L, -2, luaL_len(L, -2) + 1);
 }

@@ -44,7 +44,7 @@ actor_tell(struct proxy_actor *a, const struct proxy_event *e)
 {
 	struct proxy *p = a->proxy;
 
-	return p->watch == NULL ? PROXY_GO : p->watch(p->watch_arg, e);
+	return proxy_tells(p, e->what) ? p->watch(p->watch_arg, e) : PROXY_GO;
 }
 
 /* The only place where the state changes.  The watcher is told before
@@ -56,7 +56,7 @@ enter(struct proxy_actor *a, int next)
 
 	a->state = next;
 	a->entered = true;
-	if (a->proxy->watch == NULL)
+	if (!proxy_tells(a->proxy, PROXY_ENTERED))
 		return;
 	e = actor_event(a, PROXY_ENTERED);
 	if (actor_tell(a, &e) == PROXY_HOLD)
@@ -269,7 +269,7 @@ tell_bytes(
 {
 	struct proxy_event e;
 
-	if (a->proxy->watch == NULL)
+	if (!proxy_tells(a->proxy, what))
 		return;
 	e = actor_event(a, what);
 	e.bytes = bytes;

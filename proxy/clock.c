@@ -3,6 +3,7 @@
 
 #include <event2/event.h>
 #include <stdlib.h>
+#include <time.h>
 
 struct timer {
 	struct event *event;
@@ -63,9 +64,18 @@ timer_free(void *timer)
 	free(t);
 }
 
+static int64_t
+now_us(void *base)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
 struct proxy_clock
 proxy_clock_libevent(struct event_base *base)
 {
 	return (struct proxy_clock){ base, timer_new, timer_arm, timer_cancel,
-		timer_free };
+		timer_free, now_us };
 }

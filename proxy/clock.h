@@ -1,7 +1,7 @@
 /* clock.h - the timers that the proxy needs, declared so that they can be
  * replaced.
  *
- * The proxy never asks what time it is; it arms timers and is called.  Alone
+ * The proxy never decides by the time of day; it arms timers and is called.  Alone
  * it runs on libevent's timers.  A harness passes its own and thereby decides
  * when, and whether, time goes by.
  */
@@ -29,6 +29,10 @@ struct proxy_clock {
 
 	/* Disarm and release.  NULL is allowed. */
 	void (*timer_free)(void *timer);
+
+	/* What time is it, in microseconds since some moment?  For accounts
+	 * only: no decision depends on it.  NULL: accounts have no times. */
+	int64_t (*now_us)(void *arg);
 };
 
 /* The default: libevent's timers on base, which is borrowed. */

@@ -32,10 +32,10 @@ exchange_begin(struct exchange *x, const char *head, size_t size,
 	if (status != 0)
 		return status;
 	x->facts = request_facts(&x->request, o);
-	x->close = !x->request.keep_alive;
+	x->close = !x->request.keep_alive || !o->persist_client;
 	x->asks_close = o->reuse == REUSE_NEVER || o->pool_size == 0;
 	if (!request_write(&x->request, buffer_bytes(&x->head), size,
-		&o->upstream, x->asks_close, &x->up)) {
+		&o->upstreams[0], x->asks_close, &x->up)) {
 		*why = "out of memory";
 		return 503;
 	}
@@ -117,12 +117,26 @@ exchange_all_sent(const struct exchange *x)
 	return x->whole && !x->unwanted && x->up_sent == buffer_size(&x->up);
 }
 
+char
+exchange_phase(const struct exchange *x)
+{
+	if (x->account.n_attempts == 0)
+		return 'R';
+	if (x->final_given || x->now.received > x->n_interim_bytes)
+		return 'D';
+	if (x->now.sent == 0)
+		return 'C';
+	return exchange_all_sent(x) || x->unwanted ? 'H' : 'S';
+}
+
 void
 exchange_attempt(struct exchange *x, bool reused, struct upstream *carrier,
     unsigned long serial)
 {
 	assert(x->facts.replayable || x->now.sent == 0);
 	x->attempt++;
+	x->account.n_attempts++;
+	x->account.reused = reused;
 	x->state = ATTEMPT_RUNNING;
 	x->carrier = carrier;
 	x->upstream = serial;
@@ -155,6 +169,7 @@ exchange_add_final(
 	enum response_connection connection = RESPONSE_PLAIN;
 
 	x->response = *r;
+	x->account.status = r->status;
 	x->response.line = (struct span){ "", 0 }; /* head is borrowed */
 	if (r->framing == FRAMING_CHUNKED || r->framing == FRAMING_CLOSE) {
 		x->chunked = x->request.minor == 1;
@@ -196,6 +211,7 @@ exchange_was_given(struct exchange *x, size_t size)
 	size_t interim = size < x->down_interim ? size : x->down_interim;
 
 	x->down_interim -= interim;
+	x->account.sent += size;
 	if (size > interim)
 		x->final_given = true;
 	buffer_consume(&x->down, size);

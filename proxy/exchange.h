@@ -9,6 +9,7 @@
 #define PROXY_EXCHANGE_H
 
 #include "proxy/buffer.h"
+#include "proxy/proxy.h"
 #include "proxy/request.h"
 #include "proxy/response.h"
 #include "proxy/retry.h"
@@ -61,6 +62,9 @@ struct exchange {
 	struct attempt now;
 	size_t n_interim_bytes; /* of now.received */
 	const char *invalid;	/* why the response is none; NULL */
+
+	/* Except for its last two times, status and sent, the session's. */
+	struct proxy_account account;
 };
 
 /* Forget the previous exchange; the buffers keep their memory.  All zero is
@@ -88,6 +92,9 @@ bool exchange_takes_body(const struct exchange *);
 const char *exchange_unsent(const struct exchange *, size_t *size);
 void exchange_was_sent(struct exchange *, size_t size);
 bool exchange_all_sent(const struct exchange *);
+
+/* What is going on, as struct proxy_account has it. */
+char exchange_phase(const struct exchange *);
 
 /* Begin an attempt: the request is to be sent from its first byte.
  * Needs: facts.replayable or nothing sent. */

@@ -10,25 +10,51 @@
  * connections hold no memory that only a read would need. */
 enum { PROXY_SCRATCH_SIZE = 65536 };
 
+/* One of options.upstreams. */
+struct server {
+	const struct sockaddr_in *address;
+	struct pool pool;
+	size_t n_ahead; /* connections that are made without a request */
+};
+
 struct proxy {
 	struct event_base *base;
 	struct proxy_options options;
 	struct proxy_clock clock;
 	proxy_watch_fn *watch;
 	void *watch_arg;
+	unsigned tells; /* of PROXY_TELL() */
 
 	struct event *listener; /* NULL: accepts nobody */
 	bool starved;		/* no descriptor was left to accept with */
 	bool draining;
 	struct actor_list sessions, upstreams;
-	size_t n_sessions;
-	struct pool pool;
+	size_t n_sessions, n_upstreams;
+	struct server servers[PROXY_UPSTREAMS_MAX];
+	size_t n_servers;
+	size_t turn; /* of the servers, for the next request */
 
 	/* made so far */
 	unsigned long n_opened_sessions, n_opened_upstreams, n_exchanges;
 
 	char scratch[PROXY_SCRATCH_SIZE];
 };
+
+/* Is anybody told of it? */
+static inline bool
+proxy_tells(const struct proxy *p, enum proxy_what what)
+{
+	return (p->tells & PROXY_TELL(what)) != 0;
+}
+
+/* For accounts; 0 where nobody keeps them. */
+static inline int64_t
+proxy_now_us(const struct proxy *p)
+{
+	return proxy_tells(p, PROXY_DONE) && p->clock.now_us != NULL
+	    ? p->clock.now_us(p->clock.arg)
+	    : 0;
+}
 
 /* A descriptor was closed: whoever waits for one may go on. */
 void proxy_regained_descriptor(struct proxy *);

@@ -25,8 +25,7 @@ struct program {
 static void
 print_help(void)
 {
-	const char *name, *help;
-	char value[64], allowed[128];
+	struct proxy_option option;
 
 	printf("usage: " NAME " --listen ADDR:PORT --upstream ADDR:PORT"
 	       " [--OPTION VALUE]…\n\n"
@@ -36,11 +35,11 @@ print_help(void)
 	       " one\n"
 	       "  --listen fd@N       accept on the inherited descriptor N\n"
 	       "  --help, --version\n\n");
-	for (size_t i = 0;
-	     proxy_options_describe(i, &name, &help, value, allowed) == 0; i++)
+	for (size_t i = 0; proxy_options_describe(i, &option) == 0; i++)
 		printf("  --%-22s %s\n"
 		       "  %-24s (%s%s%s)\n",
-		    name, help, "", allowed, *value ? "; default " : "", value);
+		    option.name, option.help, "", option.allowed,
+		    *option.value ? "; default " : "", option.value);
 	printf("\nSIGTERM and SIGINT finish what is in progress; a second one"
 	       " ends at once.\n\n"
 	       "exit status: 0, or 2 for wrong usage\n");
@@ -136,6 +135,7 @@ on_signal(evutil_socket_t number, short what, void *arg)
 		return;
 	}
 	p->draining = true;
+	proxy_tell_only(p->proxy, PROXY_TELL(PROXY_CLOSED));
 	proxy_drain(p->proxy);
 	event_active(p->gone, EV_TIMEOUT, 0);
 }
@@ -143,12 +143,10 @@ on_signal(evutil_socket_t number, short what, void *arg)
 static bool
 is_option(const char *word)
 {
-	const char *name, *help;
-	char value[64], allowed[128];
+	struct proxy_option option;
 
-	for (size_t i = 0;
-	     proxy_options_describe(i, &name, &help, value, allowed) == 0; i++)
-		if (strcmp(name, word) == 0)
+	for (size_t i = 0; proxy_options_describe(i, &option) == 0; i++)
+		if (strcmp(option.name, word) == 0)
 			return true;
 	return strcmp(word, "listen") == 0;
 }
@@ -182,8 +180,8 @@ read_arguments(
 	}
 	if (*listen == NULL)
 		return usage("--listen is missing", "");
-	if (o->upstream.sin_port == 0)
-		return usage("--upstream is missing", "");
+	if (proxy_options_check(o, error, sizeof error) != 0)
+		return usage("--", error);
 	return 0;
 }
 
@@ -219,6 +217,8 @@ serve(struct program *p, const struct proxy_options *o, int fd)
 	term = evsignal_new(p->base, SIGTERM, on_signal, p);
 	intr = evsignal_new(p->base, SIGINT, on_signal, p);
 	p->proxy = proxy_new(p->base, o, NULL, watch, p);
+	if (p->proxy != NULL)
+		proxy_tell_only(p->proxy, 0);
 	if (p->gone == NULL || term == NULL || intr == NULL ||
 	    p->proxy == NULL || event_add(term, NULL) != 0 ||
 	    event_add(intr, NULL) != 0) {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { KIND_ADDRESS, KIND_WORD, KIND_NUMBER, KIND_PATTERN };
+enum kind { KIND_ADDRESSES, KIND_WORD, KIND_NUMBER, KIND_RETRY_LIST };
 
 static const char *const reuse_words[] = {
 #define X(symbol, word) word,
@@ -22,11 +22,12 @@ static const char *const retry_words[] = {
 	    NULL
 };
 
-static const char *const verify_words[] = { "none", "peek", NULL };
+static const char *const verify_words[] = { "none", "peek", "options", NULL };
+static const char *const probe_words[] = { "none", "expect", "fresh", NULL };
 static const char *const truth_words[] = { "false", "true", NULL };
 
 struct row {
-	const char *name;
+	const char *group, *name;
 	enum kind kind;
 	size_t offset;
 	const char *const *words; /* KIND_WORD */
@@ -35,48 +36,70 @@ struct row {
 	const char *help;
 };
 
-#define AT(member) offsetof(struct proxy_options, member)
-
 enum { DAY_MS = 24 * 60 * 60 * 1000, MANY = 1000000, MIB = 1024 * 1024 };
 
+#define WORD(group, name, words, value, help)                                  \
+	{                                                                      \
+		group, #name, KIND_WORD, offsetof(struct proxy_options, name), \
+		    words, 0, 0, value, help                                   \
+	}
+#define NUMBER(group, name, min, max, value, help)                        \
+	{                                                                 \
+		group, #name, KIND_NUMBER,                                \
+		    offsetof(struct proxy_options, name), NULL, min, max, \
+		    value, help                                           \
+	}
+
 static const struct row rows[] = {
-	{ "upstream", KIND_ADDRESS, AT(upstream), NULL, 0, 0, 0,
-	    "where the backend listens" },
-	{ "reuse", KIND_WORD, AT(reuse), reuse_words, 0, 0, REUSE_ALWAYS,
-	    "which requests may ride a pooled connection" },
-	{ "retry", KIND_WORD, AT(retry), retry_words, 0, 0, RETRY_IDEMPOTENT,
-	    "which failed requests are sent again" },
-	{ "retries", KIND_NUMBER, AT(retries), NULL, 0, 100, 1,
-	    "automatic retries of one request" },
-	{ "backoff_ms", KIND_NUMBER, AT(backoff_ms), NULL, 0, DAY_MS, 0,
-	    "wait before the first retry, doubled for each more" },
-	{ "retry_list", KIND_PATTERN, AT(retry_list), NULL, 0, 0, 0,
-	    "a request known to be repeatable; may be given several times" },
-	{ "verify", KIND_WORD, AT(verify), verify_words, 0, 0, VERIFY_PEEK,
-	    "how a pooled connection is looked at before reuse" },
-	{ "pool_size", KIND_NUMBER, AT(pool_size), NULL, 0, MANY, 128,
-	    "idle connections kept" },
-	{ "max_uses", KIND_NUMBER, AT(max_uses), NULL, 0, MANY, 0,
-	    "requests on one connection; 0: no limit" },
-	{ "idle_timeout_ms", KIND_NUMBER, AT(idle_timeout_ms), NULL, 0, DAY_MS,
-	    60000, "an idle upstream connection is closed; 0: never" },
-	{ "honour_keep_alive", KIND_WORD, AT(honour_keep_alive), truth_words, 0,
-	    0, 1, "heed the backend's Keep-Alive: timeout=, max=" },
-	{ "keep_alive_margin_ms", KIND_NUMBER, AT(keep_alive_margin_ms), NULL,
-	    0, DAY_MS, 1000, "closed that long before its timeout= is over" },
-	{ "connect_timeout_ms", KIND_NUMBER, AT(connect_timeout_ms), NULL, 0,
-	    DAY_MS, 5000, "until a connection is made; 0: no limit" },
-	{ "response_timeout_ms", KIND_NUMBER, AT(response_timeout_ms), NULL, 0,
-	    DAY_MS, 60000, "until the response's next byte; 0: no limit" },
-	{ "client_timeout_ms", KIND_NUMBER, AT(client_timeout_ms), NULL, 0,
-	    DAY_MS, 60000,
-	    "a client that sends or takes nothing; 0: no limit" },
-	{ "linger_ms", KIND_NUMBER, AT(linger_ms), NULL, 0, DAY_MS, 2000,
-	    "wait for the client to close behind its last answer" },
-	{ "replay_bytes", KIND_NUMBER, AT(replay_bytes), NULL, 0, 64 * MIB,
-	    65536, "request body kept for a retry" },
-	{ "head_bytes", KIND_NUMBER, AT(head_bytes), NULL, 256, MIB, 32768,
-	    "size of a request or response head that is accepted" },
+	{ "Backend", "upstream", KIND_ADDRESSES, 0, NULL, 0, 0, 0,
+	    "where the backend listens; several take turns" },
+
+	WORD("Pool", reuse, reuse_words, REUSE_ALWAYS,
+	    "which requests may ride a pooled connection"),
+	WORD("Pool", verify, verify_words, VERIFY_PEEK,
+	    "how a connection is looked at before it is used"),
+	WORD("Pool", probe_unsafe, probe_words, PROBE_NONE,
+	    "spare what must not be repeated a pooled connection that is dead"),
+	NUMBER("Pool", pool_size, 0, MANY, 128,
+	    "idle connections kept, of each upstream"),
+	NUMBER("Pool", spares, 0, 1000, 0,
+	    "idle connections opened ahead, of each upstream"),
+	NUMBER("Pool", max_uses, 0, MANY, 0,
+	    "requests on one connection; 0: no limit"),
+	NUMBER("Pool", idle_timeout_ms, 0, DAY_MS, 60000,
+	    "an idle upstream connection is closed; 0: never"),
+	WORD("Pool", honour_keep_alive, truth_words, 1,
+	    "heed the backend's Keep-Alive: timeout=, max="),
+	NUMBER("Pool", keep_alive_margin_ms, 0, DAY_MS, 1000,
+	    "closed that long before its timeout= is over"),
+
+	WORD("Retry", retry, retry_words, RETRY_IDEMPOTENT,
+	    "which failed requests are sent again"),
+	NUMBER("Retry", retries, 0, 100, 1, "automatic retries of one request"),
+	NUMBER("Retry", backoff_ms, 0, DAY_MS, 0,
+	    "wait before the first retry, doubled for each more"),
+	NUMBER("Retry", replay_bytes, 0, 64 * MIB, 65536,
+	    "request body kept for a retry"),
+	{ "Retry", "retry_list", KIND_RETRY_LIST, 0, NULL, 0, 0, 0,
+	    "requests known to be repeatable, for retry listed" },
+
+	WORD("Clients", persist_client, truth_words, 1,
+	    "keep a client's connection for its next request"),
+	NUMBER("Clients", head_bytes, 256, MIB, 32768,
+	    "size of a request or response head that is accepted"),
+
+	NUMBER("Timeouts", head_timeout_ms, 0, DAY_MS, 60000,
+	    "a whole request head, from its first byte on; 0: no limit"),
+	NUMBER("Timeouts", client_timeout_ms, 0, DAY_MS, 60000,
+	    "a client that sends or takes nothing; 0: no limit"),
+	NUMBER("Timeouts", connect_timeout_ms, 0, DAY_MS, 5000,
+	    "until a connection is made, or verified; 0: no limit"),
+	NUMBER("Timeouts", response_timeout_ms, 0, DAY_MS, 60000,
+	    "until the response's next byte; 0: no limit"),
+	NUMBER("Timeouts", tunnel_timeout_ms, 0, DAY_MS, 3600000,
+	    "a tunnel (Upgrade) in which nothing moves; 0: no limit"),
+	NUMBER("Timeouts", linger_ms, 0, DAY_MS, 2000,
+	    "wait for the client to close behind its last answer"),
 };
 
 enum { N_ROWS = sizeof rows / sizeof *rows };
@@ -84,7 +107,8 @@ enum { N_ROWS = sizeof rows / sizeof *rows };
 /* An enum and an int are stored alike here; the assertion keeps it true. */
 _Static_assert(sizeof(enum reuse_policy) == sizeof(int) &&
 	sizeof(enum retry_policy) == sizeof(int) &&
-	sizeof(enum proxy_verify) == sizeof(int),
+	sizeof(enum proxy_verify) == sizeof(int) &&
+	sizeof(enum proxy_probe) == sizeof(int),
     "words are stored as int");
 
 static void
@@ -108,10 +132,10 @@ describe_allowed(const struct row *row, char *out, size_t size)
 	size_t n = 0;
 
 	switch (row->kind) {
-	case KIND_ADDRESS:
-		snprintf(out, size, "ADDR:PORT");
+	case KIND_ADDRESSES:
+		snprintf(out, size, "ADDR:PORT, up to %d", PROXY_UPSTREAMS_MAX);
 		break;
-	case KIND_PATTERN:
+	case KIND_RETRY_LIST:
 		snprintf(out, size, "METHOD path-pattern");
 		break;
 	case KIND_NUMBER:
@@ -126,15 +150,16 @@ describe_allowed(const struct row *row, char *out, size_t size)
 }
 
 static int
-set_address(struct proxy_options *o, const struct row *row, const char *value)
+add_address(struct proxy_options *o, const char *value)
 {
 	struct sockaddr_in sin = { .sin_family = AF_INET };
 	const char *colon = strrchr(value, ':');
 	char address[INET_ADDRSTRLEN], *end;
 	long port;
 
-	if (colon == NULL || (size_t)(colon - value) >= sizeof address ||
-	    colon[1] < '0' || colon[1] > '9')
+	if (o->n_upstreams == PROXY_UPSTREAMS_MAX || colon == NULL ||
+	    (size_t)(colon - value) >= sizeof address || colon[1] < '0' ||
+	    colon[1] > '9')
 		return -1;
 	memcpy(address, value, (size_t)(colon - value));
 	address[colon - value] = '\0';
@@ -143,7 +168,7 @@ set_address(struct proxy_options *o, const struct row *row, const char *value)
 	    inet_pton(AF_INET, address, &sin.sin_addr) != 1)
 		return -1;
 	sin.sin_port = htons((unsigned short)port);
-	memcpy((char *)o + row->offset, &sin, sizeof sin);
+	o->upstreams[o->n_upstreams++] = sin;
 	return 0;
 }
 
@@ -174,62 +199,31 @@ set_word(struct proxy_options *o, const struct row *row, const char *value)
 	return -1;
 }
 
-/* "METHOD path-pattern" */
+/* Returns: 0, or -1; where error is empty, the value is not allowed. */
 static int
-add_pattern(struct proxy_options *o, const char *value)
-{
-	struct retry_pattern *p = &o->retry_list[o->n_retry_list];
-	const char *space = strchr(value, ' ');
-	size_t n = space == NULL ? 0 : (size_t)(space - value);
-
-	if (o->n_retry_list == RETRY_LIST_MAX || n == 0 ||
-	    n >= sizeof p->method || space[1] == '\0' ||
-	    strchr(space + 1, ' ') != NULL ||
-	    strlen(space + 1) >= sizeof p->path)
-		return -1;
-	memcpy(p->method, value, n);
-	p->method[n] = '\0';
-	strcpy(p->path, space + 1);
-	o->n_retry_list++;
-	return 0;
-}
-
-static int
-set_row(struct proxy_options *o, const struct row *row, const char *value)
+set_row(struct proxy_options *o, const struct row *row, const char *value,
+    char *error, size_t error_size)
 {
 	switch (row->kind) {
-	case KIND_ADDRESS:
-		return set_address(o, row, value);
+	case KIND_ADDRESSES:
+		return add_address(o, value);
 	case KIND_NUMBER:
 		return set_number(o, row, value);
 	case KIND_WORD:
 		return set_word(o, row, value);
-	case KIND_PATTERN:
-		return add_pattern(o, value);
+	case KIND_RETRY_LIST:
+		return retry_list_add(
+		    &o->retry_list, value, strlen(value), error, error_size);
 	}
 	return -1;
 }
 
-int
-proxy_options_set(struct proxy_options *o, const char *name, const char *value,
-    char *error, size_t error_size)
+static int
+tell_unknown(const char *name, char *error, size_t error_size)
 {
-	char allowed[128];
-	size_t n = 0;
-
-	for (size_t i = 0; i < N_ROWS; i++) {
-		if (strcmp(rows[i].name, name) != 0)
-			continue;
-		if (set_row(o, &rows[i], value) == 0)
-			return 0;
-		describe_allowed(&rows[i], allowed, sizeof allowed);
-		snprintf(error, error_size,
-		    "%s: '%s' is not allowed; allowed: %s", name, value,
-		    allowed);
-		return -1;
-	}
-	n = (size_t)snprintf(
+	size_t n = (size_t)snprintf(
 	    error, error_size, "'%s' is not an option; allowed:", name);
+
 	for (size_t i = 0; i < N_ROWS && n < error_size; i++)
 		n += (size_t)snprintf(error + n, error_size - n, "%s %s",
 		    i > 0 ? "," : "", rows[i].name);
@@ -237,21 +231,65 @@ proxy_options_set(struct proxy_options *o, const char *name, const char *value,
 }
 
 int
-proxy_options_describe(size_t n, const char **name, const char **help,
-    char value[64], char allowed[128])
+proxy_options_set(struct proxy_options *o, const char *name, const char *value,
+    char *error, size_t error_size)
+{
+	char allowed[128], why[256] = "";
+	size_t i = 0;
+
+	while (i < N_ROWS && strcmp(rows[i].name, name) != 0)
+		i++;
+	if (i == N_ROWS)
+		return tell_unknown(name, error, error_size);
+	if (set_row(o, &rows[i], value, why, sizeof why) == 0)
+		return 0;
+	describe_allowed(&rows[i], allowed, sizeof allowed);
+	if (*why != '\0')
+		snprintf(error, error_size, "%s: %s", name, why);
+	else
+		snprintf(error, error_size,
+		    "%s: '%s' is not allowed; allowed: %s", name, value,
+		    allowed);
+	return -1;
+}
+
+int
+proxy_options_check(
+    const struct proxy_options *o, char *error, size_t error_size)
+{
+	if (o->n_upstreams == 0)
+		snprintf(error, error_size, "upstream is missing");
+	else if (o->spares > o->pool_size)
+		snprintf(error, error_size,
+		    "spares: %d is more than pool_size (%d) keeps; allowed:"
+		    " 0 to pool_size",
+		    o->spares, o->pool_size);
+	else if (o->spares > 0 && o->reuse == REUSE_NEVER)
+		snprintf(error, error_size,
+		    "spares: with reuse never nobody may ride one; allowed:"
+		    " 0, or another reuse");
+	else
+		return 0;
+	return -1;
+}
+
+int
+proxy_options_describe(size_t n, struct proxy_option *option)
 {
 	const struct row *row;
 
 	if (n >= N_ROWS)
 		return -1;
 	row = &rows[n];
-	*name = row->name;
-	*help = row->help;
-	value[0] = '\0';
+	option->group = row->group;
+	option->name = row->name;
+	option->help = row->help;
+	option->value[0] = '\0';
 	if (row->kind == KIND_NUMBER)
-		snprintf(value, 64, "%d", row->value);
+		snprintf(option->value, sizeof option->value, "%d", row->value);
 	if (row->kind == KIND_WORD)
-		snprintf(value, 64, "%s", row->words[row->value]);
-	describe_allowed(row, allowed, 128);
+		snprintf(option->value, sizeof option->value, "%s",
+		    row->words[row->value]);
+	describe_allowed(row, option->allowed, sizeof option->allowed);
 	return 0;
 }

@@ -9,68 +9,82 @@
 #include <stddef.h>
 
 #include "proxy/retry.h"
+#include "proxy/retry_list.h"
+
+#define PROXY_UPSTREAMS_MAX 16
 
 enum proxy_verify {
 	VERIFY_NONE,
-	VERIFY_PEEK /* look at the socket before reuse */
+	VERIFY_PEEK,   /* look at the socket */
+	VERIFY_OPTIONS /* look, then ask with an OPTIONS * of our own */
 };
 
-#define RETRY_LIST_MAX 64
-
-/* One line of the list of requests known to be repeatable (R6). */
-struct retry_pattern {
-	char method[16]; /* or "*" */
-	/* shell pattern, matched against the path without its query; '*'
-	 * matches '/' too */
-	char path[240];
+/* What keeps a request that must not be repeated off a connection that may be
+ * dead. */
+enum proxy_probe {
+	PROBE_NONE,
+	PROBE_EXPECT, /* its body waits for a 100 (RFC 9110 10.1.1) */
+	PROBE_FRESH   /* it gets a fresh connection */
 };
 
 struct proxy_options {
-	struct sockaddr_in upstream; /* "ADDR:PORT" */
+	/* "ADDR:PORT" */
+	struct sockaddr_in upstreams[PROXY_UPSTREAMS_MAX];
+	size_t n_upstreams;
 
 	enum reuse_policy reuse;
-	enum retry_policy retry;
-	int retries; /* automatic retries of one request */
-	/* before the first retry; doubles; 0: none */
-	int backoff_ms;
-	struct retry_pattern retry_list[RETRY_LIST_MAX];
-	size_t n_retry_list;
-
 	enum proxy_verify verify;
-	int pool_size; /* idle connections kept */
+	enum proxy_probe probe_unsafe;
+	int pool_size; /* idle connections kept, of each upstream */
+	int spares;    /* idle connections opened ahead, of each upstream */
 	/* requests on one connection; 0: no limit */
 	int max_uses;
 	int idle_timeout_ms;	  /* an idle upstream connection */
 	int honour_keep_alive;	  /* Keep-Alive: timeout=, max= */
 	int keep_alive_margin_ms; /* closed that long before the hint */
 
-	int connect_timeout_ms;
-	int response_timeout_ms; /* until the next byte of a response */
-	int client_timeout_ms;	 /* a client that sends or takes nothing */
-	int linger_ms;		 /* lingering close (RFC 9112 9.6) */
-
+	enum retry_policy retry;
+	int retries; /* automatic retries of one request */
+	/* before the first retry; doubles; 0: none */
+	int backoff_ms;
 	int replay_bytes; /* request body kept for a retry */
-	int head_bytes;	  /* request or response head accepted */
+	struct retry_list retry_list;
+
+	int persist_client;	 /* keep a client's connection */
+	int head_bytes;		 /* request or response head accepted */
+	int head_timeout_ms;	 /* a request head, from its first byte on */
+	int client_timeout_ms;	 /* a client that sends or takes nothing */
+	int connect_timeout_ms;	 /* until connected, and verified */
+	int response_timeout_ms; /* until the next byte of a response */
+	int tunnel_timeout_ms;	 /* a tunnel in which nothing moves */
+	int linger_ms;		 /* lingering close (RFC 9112 9.6) */
 };
 
-/* Fill in the defaults; upstream is left unset (port 0). */
+/* Fill in the defaults; there is no upstream yet. */
 void proxy_options_init(struct proxy_options *);
 
-/* Set one option from text.  "retry_list" may be given several times, each
- * adding one "METHOD path-pattern".
+/* Set one option from text.  "upstream" and "retry_list" may be given several
+ * times, each adding to what was there.
  *
  * Returns: 0, or -1 with a sentence in error that names the option and the
- *          allowed values.
+ *          allowed values; then nothing was changed.
  */
 int proxy_options_set(struct proxy_options *, const char *name,
     const char *value, char *error, size_t error_size);
 
-/* The n-th option, for help texts and for the list of allowed names.
- *
- * Returns: 0, or -1 past the end.  The strings are static, except that value
- *          (the default) and allowed are written into the caller's buffers.
- */
-int proxy_options_describe(size_t n, const char **name, const char **help,
-    char value[64], char allowed[128]);
+/* Do they go together?  Returns: 0, or -1 with a sentence that names the
+ * option. */
+int proxy_options_check(
+    const struct proxy_options *, char *error, size_t error_size);
+
+struct proxy_option {
+	const char *name, *group, *help; /* static */
+	char value[64];			 /* the default */
+	char allowed[128];
+};
+
+/* The n-th option, for help texts and for the list of allowed names; those of
+ * a group stand together.  Returns: 0, or -1 past the end. */
+int proxy_options_describe(size_t n, struct proxy_option *);
 
 #endif

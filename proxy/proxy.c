@@ -2,6 +2,7 @@
 #include "proxy/proxy.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <event2/event.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -24,10 +25,28 @@ proxy_new(struct event_base *base, const struct proxy_options *options,
 	p->clock = clock != NULL ? *clock : proxy_clock_libevent(base);
 	p->watch = watch;
 	p->watch_arg = watch_arg;
+	p->tells = watch != NULL ? UINT_MAX : 0;
 	TAILQ_INIT(&p->sessions);
 	TAILQ_INIT(&p->upstreams);
-	pool_init(&p->pool, (size_t)options->pool_size);
+	p->n_servers = options->n_upstreams;
+	for (size_t i = 0; i < p->n_servers; i++) {
+		p->servers[i].address = &p->options.upstreams[i];
+		pool_init(&p->servers[i].pool, (size_t)options->pool_size);
+	}
 	return p;
+}
+
+void
+proxy_tell_only(struct proxy *p, unsigned whats)
+{
+	if (p->watch != NULL)
+		p->tells = whats;
+}
+
+void
+proxy_set_retry_list(struct proxy *p, const struct retry_list *list)
+{
+	p->options.retry_list = *list;
 }
 
 static void on_client(evutil_socket_t, short, void *);
@@ -130,6 +149,12 @@ proxy_n_sessions(const struct proxy *p)
 	return p->n_sessions;
 }
 
+size_t
+proxy_n_upstreams(const struct proxy *p)
+{
+	return p->n_upstreams;
+}
+
 static void
 close_all(struct proxy *p)
 {
@@ -155,6 +180,7 @@ proxy_reset(struct proxy *p)
 	close_all(p);
 	set_starved(p, false);
 	p->n_opened_sessions = p->n_opened_upstreams = p->n_exchanges = 0;
+	p->turn = 0;
 }
 
 void
@@ -171,14 +197,18 @@ proxy_refuse_waiting(struct proxy *p)
 void
 proxy_pool(const struct proxy *p, proxy_pooled_fn *visit, void *arg)
 {
-	struct pool_entry *e;
+	for (size_t i = 0; i < p->n_servers; i++) {
+		struct pool_entry *e;
 
-	TAILQ_FOREACH(e, &p->pool.idle, link)
-	{
-		struct upstream *u = upstream_of_entry(e);
-		const struct proxy_actor *a = upstream_actor(u);
+		TAILQ_FOREACH(e, &p->servers[i].pool.idle, link)
+		{
+			struct upstream *u = upstream_of_entry(e);
+			const struct proxy_actor *a = upstream_actor(u);
+			struct proxy_pooled pooled = { a->serial, i,
+				upstream_n_uses(u), a->fd };
 
-		visit(arg, a->serial, upstream_n_uses(u), a->fd);
+			visit(arg, &pooled);
+		}
 	}
 }
 

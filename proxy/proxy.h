@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "proxy/clock.h"
 #include "proxy/options.h"
@@ -35,7 +36,38 @@ enum proxy_what {
 	/* session: an attempt failed and was judged, or ended well (decision is
 	 * NULL) */
 	PROXY_ATTEMPT,
+	PROXY_DONE,  /* session: an exchange is over; see account */
 	PROXY_CLOSED /* the actor is gone after this call */
+};
+
+/* What became of an exchange, for a log and for counters. */
+struct proxy_account {
+	int status; /* of the final response the client was sent; 0: none */
+	/* Who ended it early, and while what was going on; '-', '-' where it
+	 * came to its end.
+	 *   C the client is gone     R its request was being read
+	 *   c … or took too long     C connecting (or verifying)
+	 *   U the backend            S sending the request
+	 *   u … or took too long     H waiting for the response
+	 *   P the request was refused  D relaying the response
+	 *   I the proxy lacks something  T inside a tunnel
+	 */
+	char who, when;
+	const char *why; /* static sentence, "" where it came to its end */
+
+	unsigned n_attempts;
+	unsigned n_retries; /* … of them after something was sent */
+	bool reused;	    /* the last one rode a pooled connection */
+	size_t upstream;    /* … to this one of options.upstreams */
+
+	/* Bytes of the request's head and body content, and of what the client
+	 * was sent. */
+	size_t received, sent;
+
+	/* By the clock's now_us: the head's first byte, its last byte, the
+	 * last attempt's connection is there, the response's first byte, the
+	 * end; 0: not reached. */
+	int64_t begun_us, asked_us, ready_us, answered_us, done_us;
 };
 
 struct proxy_event {
@@ -63,6 +95,8 @@ struct proxy_event {
 	unsigned long upstream;
 	const struct attempt *facts;
 	const struct retry_decision *decision; /* NULL: the attempt was good */
+
+	const struct proxy_account *account; /* DONE only */
 };
 
 enum proxy_answer { PROXY_GO, PROXY_HOLD };
@@ -73,13 +107,21 @@ typedef enum proxy_answer proxy_watch_fn(void *arg, const struct proxy_event *);
 
 /* Make a proxy that serves nobody yet.
  *
- * Needs:   options->upstream set.
+ * Needs:   options that proxy_options_check() accepts.
  * Owns:    copies options and clock; borrows base.  clock NULL means
  *          libevent's timers; watch may be NULL.
  * Returns: NULL when out of memory.
  */
 struct proxy *proxy_new(struct event_base *, const struct proxy_options *,
     const struct proxy_clock *, proxy_watch_fn *watch, void *watch_arg);
+
+/* Tell the watcher of these only; each is PROXY_TELL(what), or'ed.  The default
+ * is all. */
+#define PROXY_TELL(what) (1u << (what))
+void proxy_tell_only(struct proxy *, unsigned whats);
+
+/* Replace the list of requests known to be repeatable; it is copied. */
+void proxy_set_retry_list(struct proxy *, const struct retry_list *);
 
 /* Accept clients on fd, a listening TCP socket.
  *
@@ -116,10 +158,21 @@ void proxy_release(struct proxy_actor *);
  * Needs: an upstream.  Without a limit (the default) nothing is counted. */
 void proxy_limit(struct proxy_actor *, size_t size);
 
-/* Visit the idle connections of the pool, the next one to be taken first. */
-typedef void proxy_pooled_fn(
-    void *arg, unsigned long serial, unsigned n_uses, int fd);
+/* An idle connection. */
+struct proxy_pooled {
+	unsigned long serial;
+	size_t upstream; /* of options.upstreams */
+	unsigned n_uses; /* 0: a spare one */
+	int fd;
+};
+
+/* Visit the idle connections of the pool, upstream by upstream, the next one to
+ * be taken first. */
+typedef void proxy_pooled_fn(void *arg, const struct proxy_pooled *);
 void proxy_pool(const struct proxy *, proxy_pooled_fn *, void *arg);
+
+/* Connections to the backend that are open, idle ones included. */
+size_t proxy_n_upstreams(const struct proxy *);
 
 /* All checkpoints ("session.waiting", …), ended by NULL. */
 const char *const *proxy_checkpoints(void);

@@ -2,7 +2,6 @@
 #include "proxy/request.h"
 
 #include <arpa/inet.h>
-#include <fnmatch.h>
 #include <string.h>
 
 struct fields { /* what is counted while reading */
@@ -166,23 +165,13 @@ path_of(struct span target)
 static bool
 is_listed(const struct request *r, const struct proxy_options *o)
 {
-	struct span path = path_of(r->target);
-	char text[4096];
+	struct span path;
 
-	/* A path too long for any pattern that makes sense. */
-	if (path.size >= sizeof text)
+	if (o->retry_list.n == 0)
 		return false;
-	memcpy(text, path.bytes, path.size);
-	text[path.size] = '\0';
-	for (size_t i = 0; i < o->n_retry_list; i++) {
-		const struct retry_pattern *p = &o->retry_list[i];
-
-		if ((strcmp(p->method, "*") == 0 ||
-			equals(r->method, p->method)) &&
-		    fnmatch(p->path, text, FNM_NOESCAPE) == 0)
-			return true;
-	}
-	return false;
+	path = path_of(r->target);
+	return retry_list_has(&o->retry_list, r->method.bytes, r->method.size,
+	    path.bytes, path.size);
 }
 
 struct request_facts

@@ -77,11 +77,12 @@ retry_decide(enum retry_policy policy, const struct request_facts *r,
 
 	if (a->received_final > 0 && !a->stale_408)
 		return give_up("a final response had begun");
-	if (a->timed_out)
-		return give_up(a->sent == 0 ? "connecting timed out"
-					    : "the response timed out");
-	if (a->sent == 0 && a->reused)
+	if (a->timed_out && a->sent > 0)
+		return give_up("the response timed out");
+	if (a->sent == 0 && (a->reused || a->others_left))
 		return elsewhere("nothing was sent");
+	if (a->timed_out)
+		return give_up("connecting timed out");
 	if (a->sent == 0 && !a->peer_closed)
 		return give_up("no connection could be made");
 	/* No pool can run dry here: one more is free, the retries bound the

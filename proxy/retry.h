@@ -44,6 +44,7 @@ struct attempt {
 	bool reused; /* the connection came from the pool */
 	/* on a fresh connection nothing was sent of this request before */
 	bool fresh_unsent_before;
+	bool others_left;      /* there is an upstream that was not tried yet */
 	size_t sent;	       /* request bytes that the kernel accepted */
 	size_t received;       /* response bytes read, of any kind */
 	size_t received_final; /* of these, bytes of the final response */

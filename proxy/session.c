@@ -45,11 +45,14 @@ struct session {
 	bool client_eof; /* it sends no more; it may still read */
 	bool cut;	 /* end short of the response's end */
 	bool approved;	 /* a good attempt was told */
+	bool accounted;	 /* the exchange's account is open */
 	bool lingers;
 	unsigned n_retries;
 	unsigned n_dead;   /* connections that proved dead */
 	bool fresh_unsent; /* … and one of them was fresh */
 	bool only_fresh;
+	struct server *server; /* to be asked */
+	size_t n_servers;      /* asked for this request */
 };
 
 #define X(symbol, function, wants)                         \
@@ -114,6 +117,45 @@ fill(struct session *s)
 
 /* ------------------------------------------------ the exchange's ends ---- */
 
+/* Why does the exchange not come to its end?  The first reason counts. */
+static void
+blame(struct session *s, char who, const char *why)
+{
+	struct proxy_account *account = &s->x.account;
+
+	if (account->who != '\0')
+		return;
+	account->who = who;
+	account->when = exchange_phase(&s->x);
+	account->why = why;
+}
+
+static void
+close_account(struct session *s)
+{
+	struct proxy_account *account = &s->x.account;
+	struct proxy_event e;
+
+	if (!s->accounted)
+		return;
+	s->accounted = false;
+	if (!proxy_tells(s->actor.proxy, PROXY_DONE))
+		return;
+	if (account->who == '\0') {
+		account->who = account->when = '-';
+		account->why = "";
+	}
+	if (!s->x.final_given)
+		account->status = 0;
+	account->received = buffer_size(&s->x.head) + s->x.n_body;
+	account->n_retries = s->n_retries;
+	account->done_us = proxy_now_us(s->actor.proxy);
+	s->actor.exchange = &s->x;
+	e = actor_event(&s->actor, PROXY_DONE);
+	e.account = account;
+	actor_tell(&s->actor, &e);
+}
+
 /* Nobody waits for the attempt under way. */
 static void
 abandon(struct session *s)
@@ -136,6 +178,7 @@ abandon(struct session *s)
 static enum state
 gone(struct session *s)
 {
+	blame(s, 'C', "the client is gone");
 	abandon(s);
 	return ENDED;
 }
@@ -146,6 +189,7 @@ static enum state
 next_request(struct session *s)
 {
 	actor_arm(&s->actor, 0);
+	close_account(s);
 	s->actor.exchange = NULL;
 	if (!s->x.close && !s->actor.proxy->draining)
 		return WAITING;
@@ -167,6 +211,7 @@ answer(struct session *s, struct reply r)
 	r.close = x->close;
 	r.keep_alive = x->request.minor == 0;
 	r.to_head = x->request.is_head;
+	x->account.status = r.status;
 	if (!reply_write(&r, &x->down))
 		return ENDED;
 	return ANSWERING;
@@ -181,10 +226,23 @@ refuse(struct session *s, int status, const char *why)
 				       : "http_request_error",
 		.details = why };
 
+	blame(s, status == 503 ? 'I' : status == 408 ? 'c' : 'P', why);
 	if (s->x.final_given)
 		return gone(s);
 	s->x.close = true;
 	return answer(s, r);
+}
+
+/* Whom to ask next: the servers take turns. */
+static void
+take_turn(struct session *s)
+{
+	struct proxy *p = s->actor.proxy;
+
+	s->server = &p->servers[p->turn];
+	p->turn = (p->turn + 1) % p->n_servers;
+	s->x.account.upstream = (size_t)(s->server - p->servers);
+	s->n_servers++;
 }
 
 /* The attempt failed.  Out: CHOOSING, BACKING_OFF (again), ANSWERING (the
@@ -199,8 +257,10 @@ judge(struct session *s)
 	    : 0;
 	struct proxy_event e = actor_event(&s->actor, PROXY_ATTEMPT);
 	struct retry_decision d;
+	struct reply r;
 
 	x->now.fresh_unsent_before = s->fresh_unsent;
+	x->now.others_left = s->n_servers < s->actor.proxy->n_servers;
 	s->fresh_unsent |= !x->now.reused && x->now.sent == 0;
 	d = retry_decide(o->retry, &x->facts, &x->now, left);
 	actor_arm(&s->actor, 0);
@@ -212,16 +272,25 @@ judge(struct session *s)
 	switch (d.action) {
 	case RETRY_ELSEWHERE:
 		s->n_dead++;
+		if (!x->now.reused)
+			take_turn(s);
 		return CHOOSING;
 	case RETRY_AGAIN:
 		s->n_retries++;
 		s->only_fresh = true;
+		take_turn(s);
 		return o->backoff_ms > 0 ? BACKING_OFF : CHOOSING;
 	case RETRY_GIVE_UP:
 		break;
 	}
+	r = reply_to_failure(&x->now, x->invalid, d.why);
+	blame(s,
+	    r.status == 503	   ? 'I'
+		: x->now.timed_out ? 'u'
+				   : 'U',
+	    r.details);
 	if (!x->final_given)
-		return answer(s, reply_to_failure(&x->now, x->invalid, d.why));
+		return answer(s, r);
 	s->cut = true;
 	return RELAYING;
 }
@@ -262,6 +331,10 @@ waiting(struct session *s)
 		return WAITING;
 	}
 	exchange_reset(&s->x);
+	s->accounted = true;
+	s->x.account.begun_us = proxy_now_us(s->actor.proxy);
+	s->n_retries = 0;
+	actor_arm(&s->actor, options_of(s)->head_timeout_ms);
 	return PARSING;
 }
 
@@ -295,7 +368,9 @@ begin_exchange(struct session *s)
 		return refuse(s, status, why);
 	buffer_consume(&r->in, r->n_head);
 	s->cut = s->only_fresh = s->approved = s->fresh_unsent = false;
-	s->n_retries = s->n_dead = 0;
+	s->n_dead = s->n_servers = 0;
+	s->x.account.asked_us = proxy_now_us(s->actor.proxy);
+	take_turn(s);
 	s->x.serial = ++s->actor.proxy->n_exchanges;
 	s->actor.exchange = &s->x;
 	actor_arm(&s->actor, 0);
@@ -324,7 +399,7 @@ parsing(struct session *s)
 		}
 		r = fill(s);
 		if (r.outcome == IO_FAILED)
-			return ENDED;
+			return gone(s);
 		if (r.outcome != IO_DONE)
 			break;
 	}
@@ -332,7 +407,6 @@ parsing(struct session *s)
 		return refuse(s, 400, "half a request");
 	if (s->actor.latches & LATCH_TIMER)
 		return refuse(s, 408, "the request head took too long");
-	expect_client(s);
 	return PARSING;
 }
 
@@ -348,7 +422,7 @@ choosing(struct session *s)
 	struct upstream *u;
 
 	while (may_ride && s->n_dead < DEAD_MAX &&
-	    (e = pool_take(&p->pool)) != NULL) {
+	    (e = pool_take(&s->server->pool)) != NULL) {
 		u = upstream_of_entry(e);
 		if (p->options.verify == VERIFY_NONE ||
 		    upstream_looks_alive(u)) {
@@ -358,7 +432,7 @@ choosing(struct session *s)
 		upstream_retire(u);
 		s->n_dead++;
 	}
-	upstream_open(p, &s->x);
+	upstream_open(p, s->server, &s->x);
 	return RELAYING;
 }
 
@@ -434,6 +508,7 @@ client_timed_out(struct session *s)
 {
 	if (!s->x.final_given && buffer_size(&s->x.down) == 0)
 		return refuse(s, 408, "the request body took too long");
+	blame(s, 'c', "the client took too long");
 	return gone(s);
 }
 
@@ -483,7 +558,7 @@ backing_off(struct session *s)
 		return CHOOSING;
 	}
 	if (fill(s).outcome == IO_FAILED)
-		return ENDED;
+		return gone(s);
 	if (!s->actor.armed)
 		actor_arm(&s->actor, ms > INT_MAX ? INT_MAX : (int)ms);
 	return BACKING_OFF;
@@ -496,9 +571,9 @@ answering(struct session *s)
 	bool progress = false;
 
 	if (s->actor.latches & LATCH_TIMER)
-		return ENDED;
+		return client_timed_out(s);
 	if (!give(s, &progress))
-		return ENDED;
+		return gone(s);
 	if (buffer_size(&s->x.down) == 0)
 		return next_request(s);
 	expect_client(s);
@@ -539,6 +614,7 @@ release(struct proxy_actor *a)
 	struct session *s = (struct session *)a;
 
 	abandon(s);
+	close_account(s);
 	a->proxy->n_sessions--;
 	actor_close(a);
 	exchange_free(&s->x);

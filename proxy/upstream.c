@@ -34,6 +34,7 @@ enum state {
 
 struct upstream {
 	struct proxy_actor actor; /* first */
+	struct server *server;
 	struct pool_entry entry;
 	struct response_reader reader;
 	unsigned n_uses;
@@ -134,11 +135,11 @@ connecting(struct upstream *u)
 	if (u->dialled && (a->latches & ready) == LATCH_WRITABLE)
 		r = (struct io_result){ IO_DONE, 0, 0 };
 	else
-		r = io_connect(a->fd, &options_of(u)->upstream);
+		r = io_connect(a->fd, u->server->address);
 	/* On one machine it is made while connect() returns; to ask again is
 	 * cheaper than to have the loop tell. */
 	if (r.outcome == IO_AGAIN && !u->dialled)
-		r = io_connect(a->fd, &options_of(u)->upstream);
+		r = io_connect(a->fd, u->server->address);
 	a->latches &= ~(unsigned)LATCH_WRITABLE;
 	if (r.outcome == IO_FAILED) {
 		a->error = r.error;
@@ -156,6 +157,7 @@ connecting(struct upstream *u)
 	}
 	a->latches |= LATCH_WRITABLE;
 	actor_arm(a, 0);
+	a->exchange->account.ready_us = proxy_now_us(a->proxy);
 	return SENDING;
 }
 
@@ -192,6 +194,7 @@ look_for_response(struct upstream *u, enum state stay)
 		switch (response_reader_look(&u->reader)) {
 		case RESPONSE_BEGINS:
 			response_reader_begin(&u->reader);
+			x->account.answered_us = proxy_now_us(u->actor.proxy);
 			return READING;
 		case RESPONSE_MORE:
 			break;
@@ -432,7 +435,7 @@ reading(struct upstream *u)
 static void
 park(struct upstream *u)
 {
-	struct pool_entry *out = pool_park(&u->actor.proxy->pool, &u->entry);
+	struct pool_entry *out = pool_park(&u->server->pool, &u->entry);
 
 	if (out != NULL)
 		upstream_retire(upstream_of_entry(out));
@@ -449,6 +452,7 @@ idle(struct upstream *u)
 
 	if (a->exchange != NULL) {
 		actor_arm(a, 0);
+		a->exchange->account.ready_us = proxy_now_us(a->proxy);
 		return SENDING;
 	}
 	/* RFC 9112 9.2, 9.3: whatever comes now, answers nothing. */
@@ -456,7 +460,7 @@ idle(struct upstream *u)
 		u->retired |=
 		    actor_read(a, bytes, sizeof bytes).outcome != IO_AGAIN;
 	if (u->retired || (a->latches & LATCH_TIMER)) {
-		pool_remove(&a->proxy->pool, &u->entry);
+		pool_remove(&u->server->pool, &u->entry);
 		return SPENT;
 	}
 	if (!u->entry.parked)
@@ -477,14 +481,15 @@ release(struct proxy_actor *a)
 	struct upstream *u = (struct upstream *)a;
 
 	assert(a->exchange == NULL);
-	pool_remove(&a->proxy->pool, &u->entry);
+	pool_remove(&u->server->pool, &u->entry);
+	a->proxy->n_upstreams--;
 	actor_close(a);
 	buffer_free(&u->reader.in);
 	free(u);
 }
 
 void
-upstream_open(struct proxy *p, struct exchange *x)
+upstream_open(struct proxy *p, struct server *server, struct exchange *x)
 {
 	unsigned long serial = p->n_opened_upstreams + 1;
 	struct upstream *u = calloc(1, sizeof *u);
@@ -494,6 +499,7 @@ upstream_open(struct proxy *p, struct exchange *x)
 	/* The watcher is told of the attempt as the connection opens. */
 	exchange_attempt(x, false, u, serial);
 	if (fd >= 0) {
+		u->server = server;
 		u->limit = SIZE_MAX;
 		u->n_uses = 1;
 		u->uses_max = (unsigned)p->options.max_uses;
@@ -502,6 +508,7 @@ upstream_open(struct proxy *p, struct exchange *x)
 		if (actor_open(
 			&u->actor, p, fd, &machine, CONNECTING, serial)) {
 			p->n_opened_upstreams = serial;
+			p->n_upstreams++;
 			return;
 		}
 		error = ENOMEM;
@@ -541,7 +548,7 @@ upstream_looks_alive(const struct upstream *u)
 void
 upstream_retire(struct upstream *u)
 {
-	pool_remove(&u->actor.proxy->pool, &u->entry);
+	pool_remove(&u->server->pool, &u->entry);
 	u->retired = true;
 	actor_poke(&u->actor);
 }

@@ -25,11 +25,12 @@
 struct exchange;
 struct proxy;
 struct proxy_actor;
+struct server;
 struct upstream;
 
-/* Open a connection and carry the exchange over it: begins an attempt.
- * Errors: the attempt has failed already. */
-void upstream_open(struct proxy *, struct exchange *);
+/* Open a connection to a server and carry the exchange over it: begins an
+ * attempt.  Errors: the attempt has failed already. */
+void upstream_open(struct proxy *, struct server *, struct exchange *);
 
 /* Carry an exchange over a connection taken from the pool: begins an attempt.
  */

@@ -269,10 +269,14 @@ describe("lab:proxy", function()
       { "lab:proxy { to = '127.0.0.1:' }", "lab:proxy: to" },
       { "lab:proxy { to = '127.0.0.1:65536' }", "lab:proxy: to" },
       { "lab:proxy { to = client }", "lab:proxy: to" },
+      { "lab:proxy { to = {} }", "lab:proxy: to", "empty" },
+      { "lab:proxy { to = { backend, 1 } }", "lab:proxy: to", "ADDR:PORT" },
+      { "local list = {} for i = 1, 17 do list[i] = backend end lab:proxy { to = list }", "to", "at most 16" },
       { "lab:proxy { to = backend, upstream = '127.0.0.1:1' }", "unknown option 'upstream'", "to" },
     }
     accepts "lab:proxy { to = backend }"
     accepts "lab:proxy { to = proxy }"
+    accepts "lab:proxy { to = { backend, '127.0.0.1:1' } }"
     accepts "lab:proxy { to = '127.0.0.1:65535' }"
   end)
 
@@ -280,13 +284,15 @@ describe("lab:proxy", function()
     refuses("lab:proxy { to = backend, retires = 1 }", { "lab:proxy", "unknown option 'retires'", "reuse", "retry",
       "retries", "backoff_ms", "retry_list", "verify", "pool_size", "max_uses", "idle_timeout_ms", "honour_keep_alive",
       "keep_alive_margin_ms", "connect_timeout_ms", "response_timeout_ms", "client_timeout_ms", "linger_ms",
-      "replay_bytes", "head_bytes" })
+      "replay_bytes", "head_bytes", "probe_unsafe", "spares", "persist_client", "head_timeout_ms",
+      "tunnel_timeout_ms" })
   end)
 
   it("knows its policies by name", function()
     words("lab:proxy { to = backend, reuse = %q }", "reuse", race.words().reuse)
     words("lab:proxy { to = backend, retry = %q }", "retry", race.words().retry)
-    words("lab:proxy { to = backend, verify = %q }", "verify", { "none", "peek" })
+    words("lab:proxy { to = backend, verify = %q }", "verify", { "none", "peek", "options" })
+    words("lab:proxy { to = backend, probe_unsafe = %q }", "probe_unsafe", { "none", "expect", "fresh" })
     accepts "lab:proxy { to = backend, honour_keep_alive = true }"
     accepts "lab:proxy { to = backend, honour_keep_alive = false }"
     refuses("lab:proxy { to = backend, honour_keep_alive = 2 }", { "honour_keep_alive", "true", "false" })
@@ -299,10 +305,14 @@ describe("lab:proxy", function()
       retries = { 0, 100 }, backoff_ms = { 0, DAY_MS }, pool_size = { 0, 1000000 }, max_uses = { 0, 1000000 },
       idle_timeout_ms = { 0, DAY_MS }, keep_alive_margin_ms = { 0, DAY_MS }, connect_timeout_ms = { 0, DAY_MS },
       response_timeout_ms = { 0, DAY_MS }, client_timeout_ms = { 0, DAY_MS }, linger_ms = { 0, DAY_MS },
+      head_timeout_ms = { 0, DAY_MS }, tunnel_timeout_ms = { 0, DAY_MS },
       replay_bytes = { 0, 64 * 1024 * 1024 }, head_bytes = { 256, 1024 * 1024 },
     } do
       limits("lab:proxy { to = backend, " .. name .. " = %s }", name, pair[1], pair[2])
     end
+    limits("lab:proxy { to = backend, pool_size = 1000, spares = %s }", "spares", 0, 1000)
+    refuses("lab:proxy { to = backend, spares = 129 }", { "spares: 129", "pool_size (128)" })
+    refuses("lab:proxy { to = backend, spares = 1, reuse = 'never' }", { "spares", "reuse never" })
     accepts "lab:proxy { to = backend, pool_size = 10 / 2 }"
     refuses("lab:proxy { to = backend, pool_size = true }", { "pool_size" })
   end)
@@ -310,9 +320,10 @@ describe("lab:proxy", function()
   it("reads a retry_list that is a line or a list of lines", function()
     accepts "lab:proxy { to = backend, retry_list = 'POST /search*' }"
     accepts "lab:proxy { to = backend, retry_list = { 'POST /a', '* /b' } }"
-    accepts "local list = {} for i = 1, 64 do list[i] = 'POST /' .. i end lab:proxy { to = backend, retry_list = list }"
+    accepts("local list = {} for i = 1, 2000 do list[i] = 'POST /' .. i end "
+      .. "lab:proxy { to = backend, retry_list = list }")
     all_refused {
-      { "local list = {} for i = 1, 65 do list[i] = 'POST /' .. i end lab:proxy { to = backend, retry_list = list }",
+      { "local list = {} for i = 1, 9000 do list[i] = 'POST /' .. i end lab:proxy { to = backend, retry_list = list }",
         "retry_list" },
       { "lab:proxy { to = backend, retry_list = '/search' }", "retry_list", "/search", "METHOD path-pattern" },
       { "lab:proxy { to = backend, retry_list = 'POST ' }", "retry_list", "METHOD path-pattern" },

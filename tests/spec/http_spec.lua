@@ -110,7 +110,7 @@ end
 local function stage(options)
   local lab = race.lab()
   local backend = lab:backend()
-  local proxy = lab:proxy { to = backend, client_timeout_ms = options and options.client_timeout_ms,
+  local proxy = lab:proxy { to = backend, head_timeout_ms = options and options.head_timeout_ms,
     head_bytes = options and options.head_bytes }
   return lab, backend, proxy
 end
@@ -262,7 +262,7 @@ end)
 describe("half a request", function()
   it("and then nothing, is refused when its time is over", function()
     for _, bytes in ipairs { "G", "GET / HTTP/1.1", "GET / HTTP/1.1\r\nHo" } do
-      local lab, backend, proxy = stage { client_timeout_ms = 300 }
+      local lab, backend, proxy = stage { head_timeout_ms = 300 }
       local exchange = lab:client({ to = proxy }):raw(bytes)
       local reply = exchange:wait()
       assert.equal(408, reply.status)

@@ -299,10 +299,12 @@ describe("proxy:pool", function()
     local lab, _, proxy, client = stage()
     assert.same({}, proxy:pool())
     warm(lab, proxy, 3)
-    assert.same({ { upstream = 3, uses = 1 }, { upstream = 2, uses = 1 }, { upstream = 1, uses = 1 } }, proxy:pool())
+    assert.same({ { upstream = 3, to = 1, uses = 1 }, { upstream = 2, to = 1, uses = 1 },
+      { upstream = 1, to = 1, uses = 1 } }, proxy:pool())
     client:request {}
     client:request {}
-    assert.same({ { upstream = 3, uses = 3 }, { upstream = 2, uses = 1 }, { upstream = 1, uses = 1 } }, proxy:pool())
+    assert.same({ { upstream = 3, to = 1, uses = 3 }, { upstream = 2, to = 1, uses = 1 },
+      { upstream = 1, to = 1, uses = 1 } }, proxy:pool())
     lab:close()
   end)
 end)
@@ -634,7 +636,7 @@ describe("a pooled connection", function()
     local exchanges = {}
     for i = 1, 4 do exchanges[i] = lab:client({ to = proxy }):start { path = "/delay/" .. i } end
     for i = 1, 4 do exchanges[i]:wait() end
-    assert.same({ { upstream = 4, uses = 1 }, { upstream = 3, uses = 1 } }, proxy:pool())
+    assert.same({ { upstream = 4, to = 1, uses = 1 }, { upstream = 3, to = 1, uses = 1 } }, proxy:pool())
     lab:advance(0)
     assert.same({ true, true, false, false }, { backend:conn(1).peer_closed, backend:conn(2).peer_closed,
       backend:conn(3).peer_closed, backend:conn(4).peer_closed })

@@ -442,7 +442,7 @@ describe("a timeout of the proxy", function()
   end)
 
   it("for a client that sends half a head is told as 408", function()
-    local lab, backend, proxy, client = stage { client_timeout_ms = 700 }
+    local lab, backend, proxy, client = stage { head_timeout_ms = 700 }
     local half = client:raw "GET / HTTP/1.1\r\nHost:"
     local reply = half:wait()
     assert.equal(408, reply.status)

@@ -138,7 +138,7 @@ static void
 timeouts(void)
 {
 	static const char *const options[] = { "response_timeout_ms=7000",
-		"client_timeout_ms=9000", NULL };
+		"client_timeout_ms=9000", "head_timeout_ms=9000", NULL };
 	struct stage *s = &stage;
 	int client, conn;
 

@@ -18,8 +18,7 @@ set(const char *name, const char *value)
 static void
 defaults(void)
 {
-	const char *name, *help;
-	char value[64], allowed[128];
+	struct proxy_option option;
 	struct proxy_options before;
 	size_t n = 0;
 
@@ -28,11 +27,11 @@ defaults(void)
 	CHECK(o.reuse == REUSE_ALWAYS && o.retry == RETRY_IDEMPOTENT &&
 		o.retries == 1 && o.verify == VERIFY_PEEK && o.backoff_ms == 0,
 	    "the defaults are those of the design");
-	for (; proxy_options_describe(n, &name, &help, value, allowed) == 0;
-	     n++)
-		CHECK(*help && *allowed &&
-			(*value == '\0' || set(name, value) == 0),
-		    "%s is described, and its default is allowed", name);
+	for (; proxy_options_describe(n, &option) == 0; n++)
+		CHECK(*option.help && *option.allowed &&
+			(*option.value == '\0' ||
+			    set(option.name, option.value) == 0),
+		    "%s is described, and its default is allowed", option.name);
 	CHECK(memcmp(&before, &o, sizeof o) == 0,
 	    "setting every default changes nothing");
 	CHECK(n > 15, "there are many");
@@ -46,7 +45,7 @@ mistakes(void)
 	} rows[] = {
 		{ "retry", "sometimes", "never, static, idempotent, listed" },
 		{ "reuse", "listed", "never, static, idempotent, always" },
-		{ "verify", "", "none, peek" },
+		{ "verify", "", "none, peek, options" },
 		{ "retries", "-1", "0 to 100" },
 		{ "retries", "101", "0 to 100" },
 		{ "retries", "1x", "0 to 100" },
@@ -61,7 +60,9 @@ mistakes(void)
 		{ "retry_list", "POST", "METHOD path-pattern" },
 		{ "retry_list", "POST ", "METHOD path-pattern" },
 		{ "retry_list", "POST /a b", "METHOD path-pattern" },
-		{ "retry_list", "ABCDEFGHIJKLMNOPQ /", "METHOD path-pattern" },
+		{ "retry_list", "POST pay", "METHOD path-pattern" },
+		{ "retry_list", "POST /a\n# b\n\nGET", "line 4: 'GET'" },
+		{ "probe_unsafe", "yes", "none, expect, fresh" },
 		{ "colour", "red", "retry_list" },
 	};
 
@@ -70,6 +71,36 @@ mistakes(void)
 			strstr(error, rows[i].name) &&
 			strstr(error, rows[i].told),
 		    "%s=%s: %s", rows[i].name, rows[i].value, error);
+}
+
+static bool
+lists(const char *method, const char *path)
+{
+	return retry_list_has(
+	    &o.retry_list, method, strlen(method), path, strlen(path));
+}
+
+/* Options that do not go together. */
+static void
+together(void)
+{
+	proxy_options_init(&o);
+	CHECK(proxy_options_check(&o, error, sizeof error) == -1 &&
+		strcmp(error, "upstream is missing") == 0,
+	    "somebody must be served");
+	set("upstream", "127.0.0.1:1");
+	set("pool_size", "3");
+	CHECK(set("spares", "3") == 0 &&
+		proxy_options_check(&o, error, sizeof error) == 0,
+	    "as many spares as the pool keeps");
+	CHECK(set("spares", "4") == 0 &&
+		proxy_options_check(&o, error, sizeof error) == -1 &&
+		strstr(error, "spares: 4"),
+	    "no more: %s", error);
+	CHECK(set("spares", "1") == 0 && set("reuse", "never") == 0 &&
+		proxy_options_check(&o, error, sizeof error) == -1 &&
+		strstr(error, "reuse never"),
+	    "no spares that nobody may ride: %s", error);
 }
 
 int
@@ -84,19 +115,28 @@ main(void)
 	    "a word is set");
 	CHECK(set("backoff_ms", "250") == 0 && o.backoff_ms == 250,
 	    "a number is set");
-	CHECK(set("upstream", "127.0.0.2:8080") == 0 &&
-		ntohs(o.upstream.sin_port) == 8080 &&
-		strcmp(inet_ntop(AF_INET, &o.upstream.sin_addr, address,
+	CHECK(set("upstream", "127.0.0.2:8080") == 0 && o.n_upstreams == 1 &&
+		ntohs(o.upstreams[0].sin_port) == 8080 &&
+		strcmp(inet_ntop(AF_INET, &o.upstreams[0].sin_addr, address,
 			   sizeof address),
 		    "127.0.0.2") == 0,
 	    "an address is set");
 	CHECK(set("retry_list", "POST /pay/*") == 0 &&
-		set("retry_list", "* /x") == 0 && o.n_retry_list == 2 &&
-		strcmp(o.retry_list[0].path, "/pay/*") == 0 &&
-		strcmp(o.retry_list[1].method, "*") == 0,
-	    "patterns add up");
+		set("retry_list", "# a\n\n *\t/x\r\n") == 0 &&
+		o.retry_list.n == 2 && lists("POST", "/pay/1") &&
+		lists("GET", "/x") && !lists("GET", "/pay/1") &&
+		!lists("POST", "/pay"),
+	    "lines of the retry list add up");
+	CHECK(set("retry_list", "GET /good\nbad") == -1 &&
+		o.retry_list.n == 2 && !lists("GET", "/good"),
+	    "of a text with a bad line, nothing is kept");
 	while (set("retry_list", "GET /") == 0)
 		n++;
-	CHECK(n == RETRY_LIST_MAX - 2, "up to a limit");
+	CHECK(n > 1000 && strstr(error, "too long"), "up to a limit");
+	while (set("upstream", "127.0.0.1:1") == 0)
+		;
+	CHECK(o.n_upstreams == PROXY_UPSTREAMS_MAX,
+	    "upstreams add up to a limit");
+	together();
 	return CHECK_DONE();
 }

@@ -58,6 +58,8 @@ struct stage {
 	struct stage_attempt attempts[STAGE_ATTEMPTS];
 	unsigned n_attempts, n_opened, n_closed, n_limited;
 	unsigned long n_upstreams;
+	struct proxy_account account; /* the last one */
+	unsigned n_accounts;
 	char seen[8192]; /* checkpoints, in order, each behind a space */
 	char heard[65536];
 };
@@ -100,6 +102,14 @@ stage_timer_free(void *timer)
 		at = &(*at)->next;
 	*at = (*at)->next;
 	free(timer);
+}
+
+static inline int64_t
+stage_now_us(void *arg)
+{
+	struct stage *s = arg;
+
+	return s->now_ms * 1000 + 1; /* 0 would mean: not reached */
 }
 
 /* ----------------------------------------------------------------- loop ---- */
@@ -178,6 +188,10 @@ stage_watch(void *arg, const struct proxy_event *e)
 		if (e->actor == s->held)
 			s->held = NULL;
 		break;
+	case PROXY_DONE:
+		s->account = *e->account;
+		s->n_accounts++;
+		break;
 	case PROXY_ATTEMPT:
 		stage_keep_attempt(s, e);
 		break;
@@ -228,7 +242,7 @@ stage_open(struct stage *s, const char *const *options)
 {
 	static const struct stage empty;
 	struct proxy_clock clock = { s, stage_timer_new, stage_timer_arm,
-		stage_timer_cancel, stage_timer_free };
+		stage_timer_cancel, stage_timer_free, stage_now_us };
 	char name[64], error[512];
 	int fd;
 
@@ -238,9 +252,10 @@ stage_open(struct stage *s, const char *const *options)
 	s->base = event_base_new();
 	s->backend = stage_listen(&s->back);
 	proxy_options_init(&s->options);
-	s->options.upstream.sin_family = AF_INET;
-	s->options.upstream.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	s->options.upstream.sin_port = htons(s->back);
+	s->options.upstreams[0].sin_family = AF_INET;
+	s->options.upstreams[0].sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	s->options.upstreams[0].sin_port = htons(s->back);
+	s->options.n_upstreams = 1;
 	for (; options != NULL && *options != NULL; options++) {
 		const char *equals = strchr(*options, '=');
 
@@ -406,7 +421,7 @@ stage_warm(struct stage *s, int client)
 }
 
 static inline void
-stage_count_one(void *arg, unsigned long serial, unsigned n_uses, int fd)
+stage_count_one(void *arg, const struct proxy_pooled *pooled)
 {
 	++*(unsigned *)arg;
 }
