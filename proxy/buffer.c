@@ -54,27 +54,6 @@ buffer_commit(struct buffer *b, size_t size)
 }
 
 bool
-buffer_append(struct buffer *b, const void *bytes, size_t size)
-{
-	char *room;
-
-	if (size == 0)
-		return true;
-	room = buffer_reserve(b, size);
-	if (room == NULL)
-		return false;
-	memcpy(room, bytes, size);
-	buffer_commit(b, size);
-	return true;
-}
-
-bool
-buffer_add(struct buffer *b, const char *text)
-{
-	return buffer_append(b, text, strlen(text));
-}
-
-bool
 buffer_print(struct buffer *b, const char *format, ...)
 {
 	char text[1024];
@@ -86,24 +65,6 @@ buffer_print(struct buffer *b, const char *format, ...)
 	va_end(args);
 	assert(n >= 0 && (size_t)n < sizeof text);
 	return buffer_append(b, text, (size_t)n);
-}
-
-void
-buffer_consume(struct buffer *b, size_t size)
-{
-	assert(size <= buffer_size(b));
-	b->begin += size;
-	if (b->begin == b->end)
-		b->begin = b->end = 0;
-}
-
-void
-buffer_truncate(struct buffer *b, size_t size)
-{
-	assert(size <= buffer_size(b));
-	b->end = b->begin + size;
-	if (size == 0)
-		b->begin = b->end = 0;
 }
 
 void

@@ -6,8 +6,10 @@
 #ifndef PROXY_BUFFER_H
 #define PROXY_BUFFER_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 struct buffer {
 	char *bytes;
@@ -36,14 +38,50 @@ char *buffer_reserve(struct buffer *, size_t size);
 void buffer_commit(struct buffer *, size_t size);
 
 /* Returns: false when out of memory; the buffer is then as it was. */
-bool buffer_append(struct buffer *, const void *bytes, size_t size);
-bool buffer_add(struct buffer *, const char *text);
+static inline bool
+buffer_append(struct buffer *b, const void *bytes, size_t size)
+{
+	char *room;
+
+	if (size == 0)
+		return true;
+	room = b->capacity - b->end >= size ? b->bytes + b->end
+					    : buffer_reserve(b, size);
+	if (room == NULL)
+		return false;
+	memcpy(room, bytes, size);
+	b->end += size;
+	return true;
+}
+
+static inline bool
+buffer_add(struct buffer *b, const char *text)
+{
+	return buffer_append(b, text, strlen(text));
+}
+
 bool buffer_print(struct buffer *, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Drop the first size bytes; drop all but the first size bytes. */
-void buffer_consume(struct buffer *, size_t size);
-void buffer_truncate(struct buffer *, size_t size);
+/* Drop the first size bytes. */
+static inline void
+buffer_consume(struct buffer *b, size_t size)
+{
+	assert(size <= buffer_size(b));
+	b->begin += size;
+	if (b->begin == b->end)
+		b->begin = b->end = 0;
+}
+
+/* Drop all but the first size bytes. */
+static inline void
+buffer_truncate(struct buffer *b, size_t size)
+{
+	assert(size <= buffer_size(b));
+	b->end = b->begin + size;
+	if (size == 0)
+		b->begin = b->end = 0;
+}
 
 void buffer_free(struct buffer *);
 

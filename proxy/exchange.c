@@ -2,43 +2,65 @@
 #include "proxy/exchange.h"
 
 #include <assert.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
 void
 exchange_reset(struct exchange *x)
 {
-	struct exchange fresh = { .session = x->session,
-		.request.minor = 1,
-		.head = x->head,
-		.up = x->up,
-		.down = x->down };
-
-	*x = fresh;
+	memset(&x->serial, 0, sizeof *x - offsetof(struct exchange, serial));
+	x->request.minor = 1;
 	buffer_truncate(&x->head, 0);
 	buffer_truncate(&x->up, 0);
 	buffer_truncate(&x->down, 0);
 }
 
-int
-exchange_begin(struct exchange *x, const char *head, size_t size,
-    const struct proxy_options *o, const char **why)
+/* Move the head from the reader; mostly it is all that was read. */
+static bool
+take_head(struct exchange *x)
 {
+	struct request_reader *r = &x->reader;
+	struct buffer empty = x->head;
+
+	if (buffer_size(&r->in) == r->n_head) {
+		x->head = r->in;
+		r->in = empty;
+		return true;
+	}
+	if (!buffer_append(&x->head, buffer_bytes(&r->in), r->n_head))
+		return false;
+	buffer_consume(&r->in, r->n_head);
+	return true;
+}
+
+int
+exchange_begin(
+    struct exchange *x, const struct proxy_options *o, const char **why)
+{
+	static const char no_memory[] = "out of memory";
+	const char *head;
+	size_t size;
 	int status;
 
 	x->replay_bytes = (size_t)o->replay_bytes;
-	*why = "out of memory";
-	if (!buffer_append(&x->head, head, size))
+	*why = no_memory;
+	if (!take_head(x))
 		return 503;
-	status = request_read(&x->request, buffer_bytes(&x->head), size, why);
+	head = buffer_bytes(&x->head);
+	size = buffer_size(&x->head);
+	status = request_read(&x->request, head, size, why);
 	if (status != 0)
 		return status;
 	x->facts = request_facts(&x->request, o);
 	x->close = !x->request.keep_alive || !o->persist_client;
 	x->asks_close = o->reuse == REUSE_NEVER || o->pool_size == 0;
-	if (!request_write(&x->request, buffer_bytes(&x->head), size,
-		&o->upstreams[0], x->asks_close, &x->up)) {
-		*why = "out of memory";
+	*why = no_memory;
+	if (!request_write(&x->request, head, size, &o->upstreams[0],
+		x->asks_close, &x->up))
 		return 503;
-	}
+	x->up_head = buffer_size(&x->up);
+	request_reader_begin_body(&x->reader, x);
 	return 0;
 }
 
@@ -48,6 +70,16 @@ exchange_free(struct exchange *x)
 	buffer_free(&x->head);
 	buffer_free(&x->up);
 	buffer_free(&x->down);
+	buffer_free(&x->reader.in);
+	buffer_free(&x->answer.in);
+	free(x);
+}
+
+size_t
+exchange_memory(const struct exchange *x)
+{
+	return sizeof *x + x->head.capacity + x->up.capacity +
+	    x->down.capacity + x->reader.in.capacity + x->answer.in.capacity;
 }
 
 /* Append bytes, as a chunk where the other side gets chunks. */
@@ -144,6 +176,7 @@ exchange_attempt(struct exchange *x, bool reused, struct upstream *carrier,
 	x->n_interim_bytes = 0;
 	x->invalid = NULL;
 	x->up_sent = 0;
+	response_reader_reset(&x->answer);
 }
 
 bool
@@ -163,14 +196,12 @@ exchange_add_interim(
 }
 
 bool
-exchange_add_final(
-    struct exchange *x, const struct response *r, const char *head, size_t size)
+exchange_add_final(struct exchange *x, const char *head, size_t size)
 {
 	enum response_connection connection = RESPONSE_PLAIN;
+	const struct response *r = &x->response;
 
-	x->response = *r;
 	x->account.status = r->status;
-	x->response.line = (struct span){ "", 0 }; /* head is borrowed */
 	if (r->framing == FRAMING_CHUNKED || r->framing == FRAMING_CLOSE) {
 		x->chunked = x->request.minor == 1;
 		x->ends_by_close = !x->chunked;

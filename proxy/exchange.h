@@ -4,6 +4,9 @@
  * Pure: no I/O.  A session owns it and moves bytes between it and the client;
  * an upstream borrows it for one attempt and moves bytes between it and the
  * backend.  Neither of the two looks into the other.
+ *
+ * All memory that a request needs is here.  A connection that is idle has no
+ * exchange; the proxy keeps some for the next requests (proxy_take_exchange()).
  */
 #ifndef PROXY_EXCHANGE_H
 #define PROXY_EXCHANGE_H
@@ -11,8 +14,9 @@
 #include "proxy/buffer.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
+#include "proxy/request_reader.h"
 #include "proxy/response.h"
-#include "proxy/retry.h"
+#include "proxy/response_reader.h"
 
 struct proxy_actor;
 struct upstream;
@@ -28,25 +32,33 @@ enum exchange_attempt {
 };
 
 struct exchange {
-	unsigned long serial;	     /* n-th request of this proxy, from 1 */
-	struct proxy_actor *session; /* poked when something changed */
-	struct buffer head;	     /* as the client sent it */
-	struct request request;
-	struct request_facts facts;
-	bool asks_close; /* the backend is asked to close */
+	/* Kept from one request to the next. */
+	struct exchange *next;	       /* while nobody has it */
+	struct proxy_actor *session;   /* poked when something changed */
+	struct request_reader reader;  /* the session's */
+	struct response_reader answer; /* the upstream's */
+	struct buffer head;	       /* as the client sent it */
 
 	/* Towards the backend: from up_sent on still to be sent, before it
 	 * kept for another attempt as long as facts.replayable. */
 	struct buffer up;
+	/* Towards the client: the first down_interim bytes belong to interim
+	 * responses. */
+	struct buffer down;
+
+	/* From here on all is zero at first: see exchange_reset(). */
+	unsigned long serial; /* n-th request of this proxy, from 1 */
+	struct request request;
+	struct request_facts facts;
+	bool asks_close; /* the backend is asked to close */
+
 	size_t up_sent;
+	size_t up_head;	     /* bytes of up that are the request's head */
 	size_t replay_bytes; /* of body, at most */
 	size_t n_body;	     /* so far */
 	bool whole;	     /* the client has sent all of it */
 	bool unwanted;	     /* the final response came first: send no more */
 
-	/* Towards the client: the first down_interim bytes belong to interim
-	 * responses. */
-	struct buffer down;
 	size_t down_interim;
 	bool final_given;	  /* a byte of the final response has left */
 	bool chunked;		  /* the client is sent chunks */
@@ -67,18 +79,22 @@ struct exchange {
 	struct proxy_account account;
 };
 
-/* Forget the previous exchange; the buffers keep their memory.  All zero is
- * fine too. */
+/* Forget the previous exchange; the buffers keep their memory, and the reader
+ * what it has read.  All zero is fine too. */
 void exchange_reset(struct exchange *);
 
-/* Begin with a complete request head, which is copied.
+/* Begin with the complete request head that the reader has found, and take it
+ * from there.
  *
  * Needs:   reset.
  * Returns: 0, or the status to refuse with and a static sentence in *why.
  */
-int exchange_begin(struct exchange *, const char *head, size_t size,
-    const struct proxy_options *, const char **why);
+int exchange_begin(
+    struct exchange *, const struct proxy_options *, const char **why);
 void exchange_free(struct exchange *);
+
+/* Bytes that it occupies. */
+size_t exchange_memory(const struct exchange *);
 
 /* Request body from the client, and its end.  Returns: false when out of
  * memory. */
@@ -101,12 +117,11 @@ char exchange_phase(const struct exchange *);
 void exchange_attempt(
     struct exchange *, bool reused, struct upstream *, unsigned long serial);
 
-/* Response heads from the backend.  close: the session wants to end after
- * this response.  Returns: false when out of memory. */
+/* Response heads from the backend; the final one is response.
+ * Returns: false when out of memory. */
 bool exchange_add_interim(
     struct exchange *, const struct response *, const char *head, size_t size);
-bool exchange_add_final(
-    struct exchange *, const struct response *, const char *head, size_t size);
+bool exchange_add_final(struct exchange *, const char *head, size_t size);
 
 /* Response body, and its end. */
 bool exchange_add_content(struct exchange *, const char *bytes, size_t size);

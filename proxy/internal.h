@@ -3,6 +3,7 @@
 #define PROXY_INTERNAL_H
 
 #include "proxy/actor.h"
+#include "proxy/exchange.h"
 #include "proxy/pool.h"
 #include "proxy/proxy.h"
 
@@ -34,6 +35,9 @@ struct proxy {
 	size_t n_servers;
 	size_t turn; /* of the servers, for the next request */
 
+	struct exchange *spare_exchanges; /* a list */
+	size_t spare_bytes;
+
 	/* made so far */
 	unsigned long n_opened_sessions, n_opened_upstreams, n_exchanges;
 
@@ -55,6 +59,11 @@ proxy_now_us(const struct proxy *p)
 	    ? p->clock.now_us(p->clock.arg)
 	    : 0;
 }
+
+/* An exchange for a session whose client begins to speak; NULL when out of
+ * memory.  It is given back reset or not, with nothing in its reader. */
+struct exchange *proxy_take_exchange(struct proxy *);
+void proxy_give_exchange(struct proxy *, struct exchange *);
 
 /* A descriptor was closed: whoever waits for one may go on. */
 void proxy_regained_descriptor(struct proxy *);

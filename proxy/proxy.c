@@ -43,6 +43,46 @@ proxy_tell_only(struct proxy *p, unsigned whats)
 		p->tells = whats;
 }
 
+/* In the steady state nothing is allocated: so many bytes stay. */
+enum { SPARE_BYTES = 8 * 1024 * 1024 };
+
+struct exchange *
+proxy_take_exchange(struct proxy *p)
+{
+	struct exchange *x = p->spare_exchanges;
+
+	if (x == NULL)
+		return calloc(1, sizeof *x);
+	p->spare_exchanges = x->next;
+	p->spare_bytes -= exchange_memory(x);
+	return x;
+}
+
+void
+proxy_give_exchange(struct proxy *p, struct exchange *x)
+{
+	size_t size = exchange_memory(x);
+
+	if (p->spare_bytes + size > SPARE_BYTES) {
+		exchange_free(x);
+		return;
+	}
+	p->spare_bytes += size;
+	x->next = p->spare_exchanges;
+	p->spare_exchanges = x;
+}
+
+static void
+free_spare_exchanges(struct proxy *p)
+{
+	struct exchange *x;
+
+	while ((x = p->spare_exchanges) != NULL) {
+		p->spare_exchanges = x->next;
+		exchange_free(x);
+	}
+}
+
 void
 proxy_set_retry_list(struct proxy *p, const struct retry_list *list)
 {
@@ -171,6 +211,7 @@ proxy_free(struct proxy *p)
 		return;
 	stop_listening(p);
 	close_all(p);
+	free_spare_exchanges(p);
 	free(p);
 }
 

@@ -5,14 +5,26 @@
 #include <string.h>
 
 struct fields { /* what is counted while reading */
-	unsigned n_hosts, n_lengths, n_codings;
+	unsigned n_hosts, n_lengths, n_codings, n_upgrades;
 	bool bad_host, bad_length, is_chunked;
+	struct span upgrade;
 };
 
 static bool
 equals(struct span s, const char *word)
 {
 	return s.size == strlen(word) && memcmp(s.bytes, word, s.size) == 0;
+}
+
+/* Visible ASCII only; what is not, must be percent-encoded (RFC 3986 2). */
+static bool
+is_visible(struct span s)
+{
+	size_t n = 0;
+
+	while (n < s.size && s.bytes[n] > ' ' && s.bytes[n] < 0x7f)
+		n++;
+	return n > 0 && n == s.size;
 }
 
 /* METHOD SP target SP HTTP/1.x, each exactly once. */
@@ -31,8 +43,7 @@ split_line(struct span line, struct span *method, struct span *target,
 	*method = (struct span){ line.bytes, (size_t)(a - line.bytes) };
 	*target = (struct span){ a + 1, (size_t)(b - a - 1) };
 	*version = (struct span){ b + 1, (size_t)(end - b - 1) };
-	return method->size > 0 && target->size > 0 &&
-	    memchr(target->bytes, '\t', target->size) == NULL;
+	return head_is_token(*method) && is_visible(*target);
 }
 
 static int
@@ -58,32 +69,87 @@ request_check_line(struct span line, const char **why)
 	return 0;
 }
 
+/* One host and perhaps a port; a list, a path or white space is none. */
 static bool
-read_field(struct request *r, struct fields *n, const struct head_field *f)
+is_authority(struct span s)
 {
-	if (head_is(f->name, "connection"))
-		return head_add_hops(&r->hops, f->value);
-	if (head_is(f->name, "host")) {
-		n->n_hosts++;
-		if (memchr(f->value.bytes, ' ', f->value.size) != NULL ||
-		    memchr(f->value.bytes, '\t', f->value.size) != NULL)
-			n->bad_host = true;
-	} else if (head_is(f->name, "content-length")) {
-		n->n_lengths++;
-		if (!head_number(f->value, &r->length))
-			n->bad_length = true;
-	} else if (head_is(f->name, "transfer-encoding")) {
-		n->n_codings++;
-		n->is_chunked = head_is(f->value, "chunked");
-	} else if (head_is(f->name, "expect")) {
-		r->expects_continue |= head_is(f->value, "100-continue");
-	} else if (head_is(f->name, "cookie") ||
-	    head_is(f->name, "authorization")) {
-		r->has_credentials = true;
-	} else if (head_is(f->name, "idempotency-key")) {
-		r->has_key = true;
+	for (size_t i = 0; i < s.size; i++) {
+		switch (s.bytes[i]) {
+		case ' ':
+		case '\t':
+		case ',':
+		case '/':
+		case '?':
+		case '#':
+		case '@':
+		case '\\':
+			return false;
+		default:
+			break;
+		}
 	}
 	return true;
+}
+
+static void
+read_field(struct request *r, struct fields *n, const struct head_field *f)
+{
+	switch (f->id) {
+	case NAME_HOST:
+		n->n_hosts++;
+		n->bad_host |= !is_authority(f->value);
+		break;
+	case NAME_CONTENT_LENGTH:
+		n->n_lengths++;
+		n->bad_length |= !head_number(f->value, &r->length);
+		break;
+	case NAME_TRANSFER_ENCODING:
+		n->n_codings++;
+		n->is_chunked = head_is(f->value, "chunked");
+		break;
+	case NAME_EXPECT:
+		r->expects_continue |= head_is(f->value, "100-continue");
+		break;
+	case NAME_COOKIE:
+	case NAME_AUTHORIZATION:
+		r->has_credentials = true;
+		break;
+	case NAME_IDEMPOTENCY_KEY:
+		r->has_key = true;
+		break;
+	case NAME_UPGRADE:
+		n->n_upgrades++;
+		n->upgrade = f->value;
+		break;
+	default:
+		break;
+	}
+}
+
+/* scheme "://" authority path-and-query (RFC 9112 3.2.2): what is asked is the
+ * authority's, and the rest goes on as its path.
+ * Returns: false where it is malformed. */
+static bool
+split_target(struct request *r)
+{
+	const char *end = r->target.bytes + r->target.size, *slash;
+	const char *scheme = memmem(r->target.bytes, r->target.size, "://", 3);
+	struct span s;
+
+	if (scheme == NULL)
+		return r->target.bytes[0] == '*' && r->target.size == 1 &&
+		    equals(r->method, "OPTIONS");
+	s = (struct span){ r->target.bytes,
+		(size_t)(scheme - r->target.bytes) };
+	if (!head_is(s, "http") && !head_is(s, "https"))
+		return false;
+	slash = scheme + 3;
+	while (slash < end && *slash != '/' && *slash != '?')
+		slash++;
+	r->authority =
+	    (struct span){ scheme + 3, (size_t)(slash - scheme) - 3 };
+	r->target = (struct span){ slash, (size_t)(end - slash) };
+	return r->authority.size > 0 && is_authority(r->authority);
 }
 
 static int
@@ -110,27 +176,69 @@ judge_fields(struct request *r, const struct fields *n, const char **why)
 	return 0;
 }
 
-int
-request_read(struct request *r, const char *head, size_t size, const char **why)
+/* The request line.  Returns: 0, or the status to refuse with. */
+static int
+read_line(struct request *r, struct span line, const char **why)
 {
-	struct span line = head_start_line(head, size), version;
-	struct fields n = { 0 };
-	struct head_field f;
-	size_t at = 0;
-	int status;
+	int status = request_check_line(line, why);
+	struct span version;
 
-	*r = (struct request){ 0 };
-	*why = head_check(head, size);
-	if (*why != NULL)
-		return 400;
-	status = request_check_line(line, why);
 	if (status != 0)
 		return status;
 	split_line(line, &r->method, &r->target, &version);
 	r->minor = version.bytes[7] - '0';
-	while (head_next(head, size, &at, &f))
-		if (!read_field(r, &n, &f))
+	r->is_head = equals(r->method, "HEAD");
+	if (r->target.bytes[0] != '/' && !split_target(r))
+		return refuse(400, why, "a malformed request target");
+	return 0;
+}
+
+/* With a body it would not be clear where the tunnel begins; and through one
+ * of HTTP/2 any number of requests would pass unseen. */
+static bool
+may_upgrade(const struct request *r, const struct fields *n)
+{
+	struct span token;
+	size_t at = 0;
+
+	if (n->n_upgrades != 1 || !r->hops.upgrade || r->minor == 0 ||
+	    r->framing != FRAMING_NONE)
+		return false;
+	while (head_next_token(n->upgrade, &at, &token))
+		if (head_is(token, "h2c"))
+			return false;
+	return n->upgrade.size > 0;
+}
+
+int
+request_read(struct request *r, const char *head, size_t size, const char **why)
+{
+	struct fields n = { 0 };
+	struct head_field f;
+	struct span line;
+	size_t at;
+	int status;
+
+	*r = (struct request){ .hops.drops = HEAD_DROPS };
+	*why = head_start_line(head, size, &line);
+	if (*why != NULL)
+		return 400;
+	status = read_line(r, line, why);
+	if (status != 0)
+		return status;
+	/* RFC 9112 3.2.2; an HTTP/1.0 client would not understand the 100. */
+	if (r->authority.size > 0)
+		r->hops.drops |= 1u << NAME_HOST;
+	if (r->minor == 0)
+		r->hops.drops |= 1u << NAME_EXPECT;
+	at = r->fields_at = line.size + 2;
+	while (head_next(head, size, &at, &f, why) == HEAD_FIELD) {
+		read_field(r, &n, &f);
+		if (!head_note_hop(&r->hops, head, &f))
 			return refuse(400, why, "too many Connection options");
+	}
+	if (*why != NULL)
+		return 400;
 	status = judge_fields(r, &n, why);
 	if (status != 0)
 		return status;
@@ -138,28 +246,24 @@ request_read(struct request *r, const char *head, size_t size, const char **why)
 	r->framing = n.n_codings > 0 ? FRAMING_CHUNKED
 	    : r->length > 0	     ? FRAMING_LENGTH
 				     : FRAMING_NONE;
-	r->is_head = equals(r->method, "HEAD");
-	r->has_host = n.n_hosts > 0;
+	r->has_host = n.n_hosts > 0 && r->authority.size == 0;
 	r->keep_alive = !r->hops.close && (r->minor == 1 || r->hops.keep_alive);
 	if (r->minor == 0)
 		r->expects_continue = false;
+	if (may_upgrade(r, &n))
+		r->upgrade = n.upgrade;
 	return 0;
 }
 
-/* The path of the target: no authority, no query. */
+/* The path of the target, without its query. */
 static struct span
 path_of(struct span target)
 {
-	const char *end = target.bytes + target.size, *at = target.bytes;
-	const char *found;
+	const char *query = memchr(target.bytes, '?', target.size);
 
-	if (target.size > 0 && *at != '/' &&
-	    (found = memmem(at, target.size, "://", 3)) != NULL) {
-		found = memchr(found + 3, '/', (size_t)(end - found) - 3);
-		at = found == NULL ? end : found;
-	}
-	found = memchr(at, '?', (size_t)(end - at));
-	return (struct span){ at, (size_t)((found ? found : end) - at) };
+	if (query != NULL)
+		target.size = (size_t)(query - target.bytes);
+	return target;
 }
 
 static bool
@@ -191,15 +295,45 @@ request_facts(const struct request *r, const struct proxy_options *o)
 	return facts;
 }
 
-/* HTTP/1.1 wants a Host; a client of HTTP/1.0 need not have sent one. */
 static bool
-write_host(const struct sockaddr_in *backend, struct buffer *out)
+write_target(const struct request *r, struct buffer *out)
+{
+	/* An absolute-form target need not have a path. */
+	bool bare = r->target.size == 0 || r->target.bytes[0] == '?';
+
+	if (r->target.size == 0 && equals(r->method, "OPTIONS"))
+		return buffer_add(out, "*");
+	return (!bare || buffer_add(out, "/")) &&
+	    buffer_append(out, r->target.bytes, r->target.size);
+}
+
+/* HTTP/1.1 wants a Host; a client of HTTP/1.0 need not have sent one, and one
+ * beside an absolute-form target does not count. */
+static bool
+write_host(const struct request *r, const struct sockaddr_in *backend,
+    struct buffer *out)
 {
 	char address[INET_ADDRSTRLEN];
 
+	if (r->has_host)
+		return true;
+	if (r->authority.size > 0)
+		return buffer_add(out, "Host: ") &&
+		    buffer_append(out, r->authority.bytes, r->authority.size) &&
+		    buffer_add(out, "\r\n");
 	inet_ntop(AF_INET, &backend->sin_addr, address, sizeof address);
 	return buffer_print(out, "Host: %s:%u\r\n", address,
 	    (unsigned)ntohs(backend->sin_port));
+}
+
+static bool
+write_connection(const struct request *r, bool close, struct buffer *out)
+{
+	if (r->upgrade.size > 0)
+		return buffer_add(out, "Connection: upgrade\r\nUpgrade: ") &&
+		    buffer_append(out, r->upgrade.bytes, r->upgrade.size) &&
+		    buffer_add(out, "\r\n");
+	return !close || buffer_add(out, "Connection: close\r\n");
 }
 
 bool
@@ -210,15 +344,10 @@ request_write(const struct request *r, const char *head, size_t size,
 					: "Via: 1.1 closerace\r\n\r\n";
 	bool chunked = r->framing == FRAMING_CHUNKED;
 
-	/* An HTTP/1.0 client would not understand the 100. */
 	return buffer_append(out, r->method.bytes, r->method.size) &&
-	    buffer_add(out, " ") &&
-	    buffer_append(out, r->target.bytes, r->target.size) &&
-	    buffer_add(out, " HTTP/1.1\r\n") &&
-	    (r->has_host || write_host(backend, out)) &&
-	    head_forward(
-		head, size, &r->hops, r->minor == 0 ? "expect" : NULL, out) &&
+	    buffer_add(out, " ") && write_target(r, out) &&
+	    buffer_add(out, " HTTP/1.1\r\n") && write_host(r, backend, out) &&
+	    head_forward(head, size, r->fields_at, &r->hops, out) &&
 	    (!chunked || buffer_add(out, "Transfer-Encoding: chunked\r\n")) &&
-	    (!close || buffer_add(out, "Connection: close\r\n")) &&
-	    buffer_add(out, via);
+	    write_connection(r, close, out) && buffer_add(out, via);
 }

@@ -12,8 +12,11 @@
 
 struct request {
 	struct span method, target; /* in the head it was read from */
+	struct span authority;	    /* of an absolute-form target; else empty */
+	struct span upgrade;	    /* value of Upgrade, where one is wanted */
 	int minor;		    /* HTTP/1.minor */
-	struct head_hops hops;	    /* likewise */
+	struct head_hops hops;
+	size_t fields_at; /* where the first field line begins */
 	enum framing framing;
 	uint64_t length; /* of a body with FRAMING_LENGTH */
 	bool is_head;

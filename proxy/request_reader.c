@@ -3,13 +3,7 @@
 
 #include <string.h>
 
-static bool
-take_body(void *arg, const char *bytes, size_t size)
-{
-	struct request_reader *r = arg;
-
-	return exchange_add_body(r->exchange, bytes, size);
-}
+#include "proxy/exchange.h"
 
 bool
 request_reader_begin(struct request_reader *r)
@@ -24,36 +18,8 @@ request_reader_begin(struct request_reader *r)
 	if (buffer_size(&r->in) == 0 ||
 	    (buffer_size(&r->in) == 1 && *bytes == '\r'))
 		return false;
-	r->n_head = 0;
-	r->line_checked = false;
-	message_expect_request(&r->message, take_body, r);
+	r->n_head = r->n_scanned = r->n_checked = 0;
 	return true;
-}
-
-/* A line of HTTP/0.9 would make llhttp wait for ever. */
-static int
-check_line(struct request_reader *r, const char **why)
-{
-	const char *bytes = buffer_bytes(&r->in);
-	const char *lf = memchr(bytes, '\n', r->n_head);
-
-	if (r->line_checked || lf == NULL)
-		return 0;
-	r->line_checked = true;
-	*why = "a line that does not end in CRLF";
-	if (lf == bytes || lf[-1] != '\r')
-		return 400;
-	return request_check_line(
-	    (struct span){ bytes, (size_t)(lf - bytes) - 1 }, why);
-}
-
-/* Could it be a method that is not known here, or is it none at all? */
-static bool
-begins_with_token(const struct request_reader *r)
-{
-	unsigned char c = (unsigned char)buffer_bytes(&r->in)[0];
-
-	return c > ' ' && c < 127 && strchr("\"(),/:;<=>?@[\\]{}", c) == NULL;
 }
 
 static enum request_progress
@@ -64,46 +30,80 @@ bad(int *status, int with, const char **why, const char *text)
 	return REQUEST_BAD;
 }
 
-enum request_progress
-request_reader_head(struct request_reader *r, int *status, const char **why)
+/* Half a head: what is wrong already need not be waited for. */
+static enum request_progress
+look_at_half(
+    struct request_reader *r, size_t size, int *status, const char **why)
 {
-	size_t size = buffer_size(&r->in) - r->n_head, used;
-	enum message_result result;
+	const char *bytes = buffer_bytes(&r->in);
+	bool had_line = r->n_checked > 0;
+	struct span line;
 
-	if (size > r->head_bytes - r->n_head)
-		size = r->head_bytes - r->n_head;
-	result = message_feed(
-	    &r->message, buffer_bytes(&r->in) + r->n_head, size, &used);
-	r->n_head += used;
-	*status = check_line(r, why);
-	if (*status != 0)
-		return REQUEST_BAD;
-	if (result == MESSAGE_BAD)
-		return bad(status,
-		    begins_with_token(r) ? message_refusal(&r->message) : 400,
-		    why, message_error(&r->message));
-	if (result == MESSAGE_HEAD)
+	if (!head_is_token((struct span){ bytes, 1 }))
+		return bad(status, 400, why, "a malformed request line");
+	*why = head_check(bytes, size, &r->n_checked);
+	if (*why != NULL)
+		return bad(status, 400, why, *why);
+	if (!had_line && r->n_checked > 0) {
+		head_start_line(bytes, size, &line);
+		*status = request_check_line(line, why);
+		if (*status != 0)
+			return REQUEST_BAD;
+	}
+	return REQUEST_MORE;
+}
+
+enum request_progress
+request_reader_head(
+    struct request_reader *r, size_t head_bytes, int *status, const char **why)
+{
+	size_t size = buffer_size(&r->in), from;
+	enum request_progress progress;
+
+	if (size > head_bytes)
+		size = head_bytes;
+	/* Its end may have begun in what was there before. */
+	from = r->n_scanned > 3 ? r->n_scanned - 3 : 0;
+	r->n_head = head_end(buffer_bytes(&r->in) + from, size - from);
+	if (r->n_head > 0) {
+		r->n_head += from;
 		return REQUEST_HEAD;
-	if (r->n_head < r->head_bytes)
-		return REQUEST_MORE;
-	if (!r->line_checked)
+	}
+	r->n_scanned = size;
+	progress = look_at_half(r, size, status, why);
+	if (progress != REQUEST_MORE || size < head_bytes)
+		return progress;
+	if (r->n_checked == 0)
 		return bad(status, 414, why, "a request line that is too long");
 	return bad(status, 431, why, "a request head that is too long");
 }
 
-enum request_progress
-request_reader_body(
-    struct request_reader *r, size_t *used, int *status, const char **why)
+static bool
+take_body(void *exchange, const char *bytes, size_t size)
 {
-	enum message_result result = message_feed(
-	    &r->message, buffer_bytes(&r->in), buffer_size(&r->in), used);
+	return exchange_add_body(exchange, bytes, size);
+}
 
-	if (result == MESSAGE_BAD)
-		return bad(status, 400, why, message_error(&r->message));
+void
+request_reader_begin_body(struct request_reader *r, struct exchange *x)
+{
+	body_begin(
+	    &r->body, x->request.framing, x->request.length, take_body, x);
+}
+
+enum request_progress
+request_reader_body(struct request_reader *r, struct exchange *x, size_t *used,
+    int *status, const char **why)
+{
+	enum body_result result = body_feed(
+	    &r->body, buffer_bytes(&r->in), buffer_size(&r->in), used);
+
+	if (result == BODY_BAD)
+		return bad(status, 400, why, body_error(&r->body));
 	buffer_consume(&r->in, *used);
-	if (result == MESSAGE_MORE)
+	if (result == BODY_MORE)
 		return REQUEST_MORE;
-	if (!exchange_end_body(r->exchange))
+	if (!exchange_end_body(x))
 		return bad(status, 503, why, "out of memory");
 	return REQUEST_WHOLE;
 }

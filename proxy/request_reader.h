@@ -7,17 +7,17 @@
 #ifndef PROXY_REQUEST_READER_H
 #define PROXY_REQUEST_READER_H
 
+#include "proxy/body.h"
 #include "proxy/buffer.h"
-#include "proxy/exchange.h"
-#include "proxy/message.h"
+
+struct exchange;
 
 struct request_reader {
 	struct buffer in; /* read, not yet used */
-	size_t n_head;	  /* of in, known to be of the head */
-	bool line_checked;
-	struct message message;
-	struct exchange *exchange;
-	size_t head_bytes; /* the longest head accepted */
+	size_t n_head;	  /* size of the head in front of it, once known */
+	size_t n_scanned; /* of in, in which no head ends */
+	size_t n_checked; /* … whose lines were found good */
+	struct body body;
 };
 
 /* Has a request begun?  Empty lines in front of it are dropped (RFC 9112 2.2).
@@ -26,19 +26,21 @@ bool request_reader_begin(struct request_reader *);
 
 enum request_progress {
 	REQUEST_MORE, /* all was used; more is needed */
-	REQUEST_HEAD, /* the first n_head bytes are a head */
+	REQUEST_HEAD, /* the first n_head bytes are a head, not yet checked */
 	REQUEST_WHOLE,
 	REQUEST_BAD /* refuse it */
 };
 
-/* Follow the head: MORE, HEAD or BAD with the status to refuse with and a
- * static sentence. */
+/* Look for the head, at most head_bytes long: MORE, HEAD or BAD with the status
+ * to refuse with and a static sentence. */
 enum request_progress request_reader_head(
-    struct request_reader *, int *status, const char **why);
+    struct request_reader *, size_t head_bytes, int *status, const char **why);
 
-/* Follow the body, after the head was taken: MORE, WHOLE or BAD.
- * used: bytes that were used. */
-enum request_progress request_reader_body(
-    struct request_reader *, size_t *used, int *status, const char **why);
+/* The exchange has taken the head: its body follows. */
+void request_reader_begin_body(struct request_reader *, struct exchange *);
+
+/* Follow the body: MORE, WHOLE or BAD.  used: bytes that were used. */
+enum request_progress request_reader_body(struct request_reader *,
+    struct exchange *, size_t *used, int *status, const char **why);
 
 #endif

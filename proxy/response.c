@@ -75,26 +75,32 @@ read_hint(struct response *r, struct span value)
 	}
 }
 
-static bool
+static void
 read_field(struct response *r, struct fields *n, const struct head_field *f)
 {
-	if (head_is(f->name, "connection"))
-		return head_add_hops(&r->hops, f->value);
-	if (head_is(f->name, "content-length")) {
+	switch (f->id) {
+	case NAME_CONTENT_LENGTH:
 		n->n_lengths++;
-		if (!head_number(f->value, &r->length))
-			n->bad_length = true;
-	} else if (head_is(f->name, "transfer-encoding")) {
+		n->bad_length |= !head_number(f->value, &r->length);
+		break;
+	case NAME_TRANSFER_ENCODING:
 		n->n_codings++;
 		n->is_chunked = head_is(f->value, "chunked");
-	} else if (head_is(f->name, "keep-alive")) {
+		break;
+	case NAME_KEEP_ALIVE:
 		read_hint(r, f->value);
+		break;
+	case NAME_UPGRADE:
+		r->upgrade = f->value;
+		break;
+	default:
+		break;
 	}
-	return true;
 }
 
 static const char *
-judge_fields(struct response *r, const struct fields *n)
+judge_fields(
+    const struct response *r, const struct fields *n, enum response_to to)
 {
 	if (n->n_lengths > 1 || n->bad_length)
 		return "a malformed Content-Length";
@@ -104,41 +110,72 @@ judge_fields(struct response *r, const struct fields *n)
 		return "Transfer-Encoding in HTTP/1.0";
 	if (n->n_codings > 1 || (n->n_codings == 1 && !n->is_chunked))
 		return "a transfer coding that is not just chunked";
-	/* Upgrade was never asked for. */
-	return r->status == 101 ? "a 101 that nobody asked for" : NULL;
+	if (r->status != 101)
+		return NULL;
+	return to != RESPONSE_TO_UPGRADE  ? "a 101 that nobody asked for"
+	    : r->upgrade.size == 0	  ? "a 101 without Upgrade"
+	    : n->n_lengths + n->n_codings ? "a 101 with a body"
+					  : NULL;
+}
+
+static enum framing
+framing_of(
+    const struct response *r, const struct fields *n, enum response_to to)
+{
+	if (r->status == 101)
+		return FRAMING_TUNNEL;
+	if (to == RESPONSE_TO_HEAD || r->status < 200 || r->status == 204 ||
+	    r->status == 304)
+		return FRAMING_NONE;
+	if (n->n_codings > 0)
+		return FRAMING_CHUNKED;
+	if (n->n_lengths == 0)
+		return FRAMING_CLOSE;
+	return r->length > 0 ? FRAMING_LENGTH : FRAMING_NONE;
 }
 
 const char *
 response_read(
-    struct response *r, const char *head, size_t size, bool answers_head)
+    struct response *r, const char *head, size_t size, enum response_to to)
 {
 	struct fields n = { 0 };
 	struct head_field f;
-	size_t at = 0;
-	const char *why = head_check(head, size);
+	const char *why;
+	struct span line;
+	size_t at;
 
-	*r = (struct response){ 0 };
+	*r = (struct response){ .hops.drops = HEAD_DROPS };
+	why = head_start_line(head, size, &line);
 	if (why != NULL)
 		return why;
-	if (!read_line(r, head_start_line(head, size)))
+	if (!read_line(r, line))
 		return "a malformed status line";
-	while (head_next(head, size, &at, &f))
-		if (!read_field(r, &n, &f))
+	at = r->fields_at = line.size + 2;
+	while (head_next(head, size, &at, &f, &why) == HEAD_FIELD) {
+		read_field(r, &n, &f);
+		if (!head_note_hop(&r->hops, head, &f))
 			return "too many Connection options";
-	why = judge_fields(r, &n);
-	if (why != NULL)
-		return why;
-
-	if (answers_head || r->status < 200 || r->status == 204 ||
-	    r->status == 304)
-		r->framing = FRAMING_NONE;
-	else if (n.n_codings > 0)
-		r->framing = FRAMING_CHUNKED;
-	else
-		r->framing = n.n_lengths > 0 ? FRAMING_LENGTH : FRAMING_CLOSE;
+	}
+	if (why == NULL)
+		why = judge_fields(r, &n, to);
+	r->framing = framing_of(r, &n, to);
 	r->announces_close =
 	    r->hops.close || (r->minor == 0 && !r->hops.keep_alive);
-	return NULL;
+	return why;
+}
+
+static bool
+write_connection(const struct response *r, enum response_connection connection,
+    struct buffer *out)
+{
+	if (r->framing == FRAMING_TUNNEL)
+		return buffer_add(out, "Connection: upgrade\r\nUpgrade: ") &&
+		    buffer_append(out, r->upgrade.bytes, r->upgrade.size) &&
+		    buffer_add(out, "\r\n");
+	if (connection == RESPONSE_CLOSE)
+		return buffer_add(out, "Connection: close\r\n");
+	return connection != RESPONSE_KEEP_ALIVE ||
+	    buffer_add(out, "Connection: keep-alive\r\n");
 }
 
 bool
@@ -147,15 +184,11 @@ response_write(const struct response *r, const char *head, size_t size,
 {
 	const char *via = r->minor == 0 ? "Via: 1.0 closerace\r\n\r\n"
 					: "Via: 1.1 closerace\r\n\r\n";
-	const char *says = connection == RESPONSE_CLOSE
-	    ? "Connection: close\r\n"
-	    : connection == RESPONSE_KEEP_ALIVE ? "Connection: keep-alive\r\n"
-						: "";
 
 	return buffer_add(out, "HTTP/1.1") &&
 	    buffer_append(out, r->line.bytes + 8, r->line.size - 8) &&
 	    buffer_add(out, "\r\n") &&
-	    head_forward(head, size, &r->hops, NULL, out) &&
+	    head_forward(head, size, r->fields_at, &r->hops, out) &&
 	    (!chunked || buffer_add(out, "Transfer-Encoding: chunked\r\n")) &&
-	    buffer_add(out, says) && buffer_add(out, via);
+	    write_connection(r, connection, out) && buffer_add(out, via);
 }

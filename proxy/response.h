@@ -11,14 +11,16 @@
 
 struct response {
 	int status;
-	int minor; /* HTTP/1.minor */
-	struct span line;
+	int minor;	     /* HTTP/1.minor */
+	struct span line;    /* in the head it was read from */
+	struct span upgrade; /* likewise: to what a 101 switches */
+	size_t fields_at;    /* where the first field line begins */
 	enum framing framing;
 	uint64_t length;
-	struct head_hops hops; /* in the head it was read from, too */
-	bool announces_close;  /* by Connection, or as HTTP/1.0 does */
-	bool has_hint;	       /* Keep-Alive: timeout= */
-	bool has_max;	       /* Keep-Alive: max= */
+	struct head_hops hops;
+	bool announces_close; /* by Connection, or as HTTP/1.0 does */
+	bool has_hint;	      /* Keep-Alive: timeout= */
+	bool has_max;	      /* Keep-Alive: max= */
 	int hint_ms;
 	unsigned max;
 };
@@ -32,13 +34,17 @@ enum response_kind {
 /* What do these bytes begin?  Only the status's first digit decides. */
 enum response_kind response_kind(const char *bytes, size_t size);
 
-/* Read a complete head.
- *
- * answers_head: its request was a HEAD.
- * Returns:      NULL, or a static sentence that says what is wrong.
- */
+/* What its request was. */
+enum response_to {
+	RESPONSE_TO_ANY,
+	RESPONSE_TO_HEAD,
+	RESPONSE_TO_UPGRADE /* a 101 is welcome */
+};
+
+/* Read a complete head, as strictly as a request's.
+ * Returns: NULL, or a static sentence that says what is wrong. */
 const char *response_read(
-    struct response *, const char *head, size_t size, bool answers_head);
+    struct response *, const char *head, size_t size, enum response_to);
 
 /* How the client is to know where the response ends, and what follows. */
 enum response_connection {

@@ -1,43 +1,64 @@
 /* response_reader.c - see response_reader.h. */
 #include "proxy/response_reader.h"
 
-static enum response_progress
-invalid(struct response_reader *r, const char *why)
+#include "proxy/exchange.h"
+
+void
+response_reader_reset(struct response_reader *r)
 {
-	r->exchange->invalid = why;
+	buffer_truncate(&r->in, 0);
+	r->has_head = false;
+	r->n_scanned = r->n_checked = 0;
+}
+
+static enum response_progress
+invalid(struct exchange *x, const char *why)
+{
+	x->invalid = why;
 	return RESPONSE_INVALID;
 }
 
+static enum response_to
+response_to(const struct exchange *x)
+{
+	return x->request.is_head	  ? RESPONSE_TO_HEAD
+	    : x->request.upgrade.size > 0 ? RESPONSE_TO_UPGRADE
+					  : RESPONSE_TO_ANY;
+}
+
 /* Hand over an interim response at the beginning of in, if it is whole.
- * Returns: BEGINS where something was used. */
+ * Returns: WHOLE where it was; BEGINS where it is as good as final. */
 static enum response_progress
-take_interim(struct response_reader *r)
+take_interim(struct response_reader *r, struct exchange *x, size_t head_bytes)
 {
 	const char *bytes = buffer_bytes(&r->in);
 	size_t size = head_end(bytes, buffer_size(&r->in));
 	struct response interim;
 	const char *why;
 
-	if (size > r->head_bytes ||
-	    (size == 0 && buffer_size(&r->in) >= r->head_bytes))
-		return invalid(r, "a response head that is too long");
+	if (size > head_bytes ||
+	    (size == 0 && buffer_size(&r->in) >= head_bytes))
+		return invalid(x, "a response head that is too long");
 	if (size == 0)
 		return RESPONSE_MORE;
-	why = response_read(&interim, bytes, size, false);
+	why = response_read(&interim, bytes, size, response_to(x));
 	if (why != NULL)
-		return invalid(r, why);
-	if (!exchange_add_interim(r->exchange, &interim, bytes, size))
+		return invalid(x, why);
+	if (interim.status == 101)
+		return RESPONSE_BEGINS;
+	if (!exchange_add_interim(x, &interim, bytes, size))
 		return RESPONSE_NO_MEMORY;
 	buffer_consume(&r->in, size);
-	return RESPONSE_BEGINS;
+	return RESPONSE_WHOLE;
 }
 
 enum response_progress
-response_reader_look(struct response_reader *r)
+response_reader_look(
+    struct response_reader *r, struct exchange *x, size_t head_bytes)
 {
 	enum response_progress progress;
 
-	for (;;) {
+	do {
 		switch (
 		    response_kind(buffer_bytes(&r->in), buffer_size(&r->in))) {
 		case RESPONSE_UNKNOWN:
@@ -47,100 +68,100 @@ response_reader_look(struct response_reader *r)
 		case RESPONSE_INTERIM:
 			break;
 		}
-		progress = take_interim(r);
-		if (progress != RESPONSE_BEGINS)
-			return progress;
-	}
+		progress = take_interim(r, x, head_bytes);
+	} while (progress == RESPONSE_WHOLE);
+	return progress;
 }
 
 static bool
-take_content(void *arg, const char *bytes, size_t size)
+take_content(void *exchange, const char *bytes, size_t size)
 {
-	struct response_reader *r = arg;
-
-	return exchange_add_content(r->exchange, bytes, size);
+	return exchange_add_content(exchange, bytes, size);
 }
 
-void
-response_reader_begin(struct response_reader *r)
-{
-	r->n_fed = 0;
-	message_expect_response(
-	    &r->message, r->exchange->request.is_head, take_content, r);
-}
-
-/* The first n_fed bytes are the head.  Returns: MORE to go on. */
+/* The final head, size bytes at the beginning of in.
+ * Returns: MORE to go on. */
 static enum response_progress
-take_final_head(struct response_reader *r)
+take_final_head(struct response_reader *r, struct exchange *x, size_t size)
 {
-	struct exchange *x = r->exchange;
 	const char *head = buffer_bytes(&r->in);
-	struct response final;
+	const struct response *final = &x->response;
 	const char *why;
 
-	why = response_read(&final, head, r->n_fed, x->request.is_head);
+	why = response_read(&x->response, head, size, response_to(x));
 	if (why != NULL)
-		return invalid(r, why);
+		return invalid(x, why);
 	/* RFC 9110 15.5.9: it answers an idle connection, not this request. */
-	if (final.status == 408 && x->now.reused &&
-	    (final.announces_close || final.framing == FRAMING_CLOSE))
+	if (final->status == 408 && x->now.reused &&
+	    (final->announces_close || final->framing == FRAMING_CLOSE))
 		return RESPONSE_STALE;
-	if (!exchange_add_final(x, &final, head, r->n_fed))
+	if (!exchange_add_final(x, head, size))
 		return RESPONSE_NO_MEMORY;
-	buffer_consume(&r->in, r->n_fed);
-	r->n_fed = 0;
+	buffer_consume(&r->in, size);
+	r->has_head = true;
+	body_begin(&r->body, final->framing, final->length, take_content, x);
 	return RESPONSE_MORE;
 }
 
-/* Feed what is in `in`; a head no further than it may be long. */
-static enum message_result
-feed(struct response_reader *r)
+/* Look for the end of the final head.  Returns: MORE, also where it was
+ * found. */
+static enum response_progress
+find_head(struct response_reader *r, struct exchange *x, size_t head_bytes)
 {
-	size_t size = buffer_size(&r->in) - r->n_fed, used;
-	enum message_result result;
+	const char *bytes = buffer_bytes(&r->in), *why;
+	size_t size = buffer_size(&r->in), from, end;
 
-	if (!r->message.head_done && size > r->head_bytes - r->n_fed)
-		size = r->head_bytes - r->n_fed;
-	result = message_feed(
-	    &r->message, buffer_bytes(&r->in) + r->n_fed, size, &used);
-	if (result == MESSAGE_BAD)
-		return result;
-	if (r->message.head_done && result != MESSAGE_HEAD)
-		buffer_consume(&r->in, used);
-	else
-		r->n_fed += used;
-	return result;
+	if (size > head_bytes)
+		size = head_bytes;
+	from = r->n_scanned > 3 ? r->n_scanned - 3 : 0;
+	end = head_end(bytes + from, size - from);
+	if (end > 0)
+		return take_final_head(r, x, from + end);
+	r->n_scanned = size;
+	/* Seven bytes are enough to see that it is no response at all. */
+	if (size > 0 && memcmp(bytes, "HTTP/1.", size < 7 ? size : 7) != 0)
+		return invalid(x, "a malformed status line");
+	why = head_check(bytes, size, &r->n_checked);
+	if (why != NULL)
+		return invalid(x, why);
+	return size < head_bytes
+	    ? RESPONSE_MORE
+	    : invalid(x, "a response head that is too long");
 }
 
 enum response_progress
-response_reader_read(struct response_reader *r)
+response_reader_read(
+    struct response_reader *r, struct exchange *x, size_t head_bytes)
 {
-	enum message_result result = feed(r);
 	enum response_progress progress;
+	enum body_result result;
+	size_t used;
 
-	if (result == MESSAGE_HEAD) {
-		progress = take_final_head(r);
-		if (progress != RESPONSE_MORE)
+	if (!r->has_head) {
+		progress = find_head(r, x, head_bytes);
+		if (progress != RESPONSE_MORE || !r->has_head)
 			return progress;
-		result = feed(r);
 	}
-	if (result == MESSAGE_BAD)
-		return invalid(r, message_error(&r->message));
-	if (result == MESSAGE_DONE)
-		return exchange_end_content(r->exchange) ? RESPONSE_WHOLE
-							 : RESPONSE_NO_MEMORY;
-	if (!r->message.head_done && r->n_fed == r->head_bytes)
-		return invalid(r, "a response head that is too long");
-	return RESPONSE_MORE;
+	result = body_feed(
+	    &r->body, buffer_bytes(&r->in), buffer_size(&r->in), &used);
+	if (result == BODY_BAD)
+		return invalid(x, body_error(&r->body));
+	buffer_consume(&r->in, used);
+	if (result == BODY_MORE)
+		return RESPONSE_MORE;
+	return exchange_end_content(x) ? RESPONSE_WHOLE : RESPONSE_NO_MEMORY;
+}
+
+bool
+response_reader_has_news(const struct response_reader *r)
+{
+	return buffer_size(&r->in) > (r->has_head ? 0 : r->n_scanned);
 }
 
 enum response_progress
-response_reader_finish(struct response_reader *r)
+response_reader_finish(struct response_reader *r, struct exchange *x)
 {
-	if (!r->message.head_done ||
-	    r->exchange->response.framing != FRAMING_CLOSE ||
-	    message_finish(&r->message) != MESSAGE_DONE)
+	if (!r->has_head || r->body.framing != FRAMING_CLOSE)
 		return RESPONSE_MORE;
-	return exchange_end_content(r->exchange) ? RESPONSE_WHOLE
-						 : RESPONSE_NO_MEMORY;
+	return exchange_end_content(x) ? RESPONSE_WHOLE : RESPONSE_NO_MEMORY;
 }

@@ -7,16 +7,17 @@
 #ifndef PROXY_RESPONSE_READER_H
 #define PROXY_RESPONSE_READER_H
 
+#include "proxy/body.h"
 #include "proxy/buffer.h"
-#include "proxy/exchange.h"
-#include "proxy/message.h"
+
+struct exchange;
 
 struct response_reader {
 	struct buffer in; /* read, not yet used */
-	size_t n_fed;	  /* of in, while message reads the head */
-	struct message message;
-	struct exchange *exchange;
-	size_t head_bytes; /* the longest head accepted */
+	bool has_head;	  /* the final one; its body follows */
+	size_t n_scanned; /* of in, in which the final head does not end */
+	size_t n_checked; /* … whose lines were found good */
+	struct body body;
 };
 
 enum response_progress {
@@ -28,18 +29,24 @@ enum response_progress {
 	RESPONSE_NO_MEMORY
 };
 
+/* Begin an attempt. */
+void response_reader_reset(struct response_reader *);
+
 /* Hand interim responses over, up to the beginning of a final one: MORE,
- * BEGINS, INVALID or NO_MEMORY. */
-enum response_progress response_reader_look(struct response_reader *);
+ * BEGINS, INVALID or NO_MEMORY.  No head may be longer than head_bytes. */
+enum response_progress response_reader_look(
+    struct response_reader *, struct exchange *, size_t head_bytes);
 
-/* Begin with the final response that look() found. */
-void response_reader_begin(struct response_reader *);
+/* Follow the final response through what is in `in`: all but BEGINS. */
+enum response_progress response_reader_read(
+    struct response_reader *, struct exchange *, size_t head_bytes);
 
-/* Follow it through what is in `in`: all but BEGINS. */
-enum response_progress response_reader_read(struct response_reader *);
+/* Is there anything in `in` that was not looked at yet? */
+bool response_reader_has_news(const struct response_reader *);
 
 /* The backend sent FIN.  Returns: WHOLE where only that ends the response,
  * MORE where it is cut, or NO_MEMORY. */
-enum response_progress response_reader_finish(struct response_reader *);
+enum response_progress response_reader_finish(
+    struct response_reader *, struct exchange *);
 
 #endif

@@ -15,6 +15,7 @@
  */
 #include "proxy/session.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,6 @@
 #include "proxy/exchange.h"
 #include "proxy/internal.h"
 #include "proxy/reply.h"
-#include "proxy/request_reader.h"
 #include "proxy/upstream.h"
 
 enum {
@@ -40,12 +40,11 @@ enum state {
 
 struct session {
 	struct proxy_actor actor; /* first */
-	struct exchange x;
-	struct request_reader reader;
-	bool client_eof; /* it sends no more; it may still read */
-	bool cut;	 /* end short of the response's end */
-	bool approved;	 /* a good attempt was told */
-	bool accounted;	 /* the exchange's account is open */
+	struct exchange *x;	  /* NULL between two requests */
+	bool client_eof;	  /* it sends no more; it may still read */
+	bool cut;		  /* end short of the response's end */
+	bool approved;		  /* a good attempt was told */
+	bool accounted;		  /* the exchange's account is open */
 	bool lingers;
 	unsigned n_retries;
 	unsigned n_dead;   /* connections that proved dead */
@@ -98,7 +97,7 @@ fill(struct session *s)
 	if (room < READ_SIZE)
 		room = READ_SIZE;
 	if ((s->actor.latches & LATCH_READABLE) == 0 ||
-	    buffer_size(&s->reader.in) >= room)
+	    buffer_size(&s->x->reader.in) >= room)
 		return r;
 	if (s->client_eof) {
 		/* A reset behind a FIN shows only here. */
@@ -109,7 +108,7 @@ fill(struct session *s)
 		return r;
 	}
 	r = actor_fill(
-	    &s->actor, &s->reader.in, room - buffer_size(&s->reader.in));
+	    &s->actor, &s->x->reader.in, room - buffer_size(&s->x->reader.in));
 	if (r.outcome == IO_EOF)
 		s->client_eof = true;
 	return r;
@@ -121,19 +120,19 @@ fill(struct session *s)
 static void
 blame(struct session *s, char who, const char *why)
 {
-	struct proxy_account *account = &s->x.account;
+	struct proxy_account *account = &s->x->account;
 
 	if (account->who != '\0')
 		return;
 	account->who = who;
-	account->when = exchange_phase(&s->x);
+	account->when = exchange_phase(s->x);
 	account->why = why;
 }
 
 static void
 close_account(struct session *s)
 {
-	struct proxy_account *account = &s->x.account;
+	struct proxy_account *account = &s->x->account;
 	struct proxy_event e;
 
 	if (!s->accounted)
@@ -145,12 +144,12 @@ close_account(struct session *s)
 		account->who = account->when = '-';
 		account->why = "";
 	}
-	if (!s->x.final_given)
+	if (!s->x->final_given)
 		account->status = 0;
-	account->received = buffer_size(&s->x.head) + s->x.n_body;
+	account->received = buffer_size(&s->x->head) + s->x->n_body;
 	account->n_retries = s->n_retries;
 	account->done_us = proxy_now_us(s->actor.proxy);
-	s->actor.exchange = &s->x;
+	s->actor.exchange = s->x;
 	e = actor_event(&s->actor, PROXY_DONE);
 	e.account = account;
 	actor_tell(&s->actor, &e);
@@ -163,16 +162,17 @@ abandon(struct session *s)
 	struct retry_decision d = { RETRY_GIVE_UP, "the client is gone" };
 	struct proxy_event e;
 
-	if (s->x.state != ATTEMPT_RUNNING || s->x.carrier == NULL)
+	if (s->x == NULL || s->x->state != ATTEMPT_RUNNING ||
+	    s->x->carrier == NULL)
 		return;
 	e = actor_event(&s->actor, PROXY_ATTEMPT);
-	s->x.now.received_final = s->x.now.received - s->x.n_interim_bytes;
-	e.upstream = s->x.upstream;
-	e.facts = &s->x.now;
+	s->x->now.received_final = s->x->now.received - s->x->n_interim_bytes;
+	e.upstream = s->x->upstream;
+	e.facts = &s->x->now;
 	e.decision = &d;
 	actor_tell(&s->actor, &e);
-	upstream_abandon(s->x.carrier);
-	s->x.state = ATTEMPT_NONE;
+	upstream_abandon(s->x->carrier);
+	s->x->state = ATTEMPT_NONE;
 }
 
 static enum state
@@ -183,6 +183,16 @@ gone(struct session *s)
 	return ENDED;
 }
 
+/* An idle client needs no memory for a request. */
+static void
+drop_exchange(struct session *s)
+{
+	if (s->x == NULL || buffer_size(&s->x->reader.in) > 0)
+		return;
+	proxy_give_exchange(s->actor.proxy, s->x);
+	s->x = NULL;
+}
+
 /* The client has its answer; what comes next?  A close in front of unread
  * bytes would be a reset and could destroy the answer (RFC 9112 9.6). */
 static enum state
@@ -191,8 +201,10 @@ next_request(struct session *s)
 	actor_arm(&s->actor, 0);
 	close_account(s);
 	s->actor.exchange = NULL;
-	if (!s->x.close && !s->actor.proxy->draining)
+	if (!s->x->close && !s->actor.proxy->draining) {
+		drop_exchange(s);
 		return WAITING;
+	}
 	return s->client_eof ? ENDED : LINGERING;
 }
 
@@ -201,7 +213,7 @@ next_request(struct session *s)
 static enum state
 answer(struct session *s, struct reply r)
 {
-	struct exchange *x = &s->x;
+	struct exchange *x = s->x;
 
 	abandon(s);
 	actor_arm(&s->actor, 0);
@@ -227,9 +239,9 @@ refuse(struct session *s, int status, const char *why)
 		.details = why };
 
 	blame(s, status == 503 ? 'I' : status == 408 ? 'c' : 'P', why);
-	if (s->x.final_given)
+	if (s->x->final_given)
 		return gone(s);
-	s->x.close = true;
+	s->x->close = true;
 	return answer(s, r);
 }
 
@@ -241,7 +253,7 @@ take_turn(struct session *s)
 
 	s->server = &p->servers[p->turn];
 	p->turn = (p->turn + 1) % p->n_servers;
-	s->x.account.upstream = (size_t)(s->server - p->servers);
+	s->x->account.upstream = (size_t)(s->server - p->servers);
 	s->n_servers++;
 }
 
@@ -251,7 +263,7 @@ static enum state
 judge(struct session *s)
 {
 	const struct proxy_options *o = options_of(s);
-	struct exchange *x = &s->x;
+	struct exchange *x = s->x;
 	unsigned left = s->n_retries < (unsigned)o->retries
 	    ? (unsigned)o->retries - s->n_retries
 	    : 0;
@@ -304,35 +316,55 @@ approve(struct session *s)
 	if (s->approved)
 		return;
 	s->approved = true;
-	e.upstream = s->x.upstream;
-	e.facts = &s->x.now;
+	e.upstream = s->x->upstream;
+	e.facts = &s->x->now;
 	actor_tell(&s->actor, &e);
 }
 
 /* ------------------------------------------------------------ requests ---- */
+
+/* Is there the beginning of a request?  What lies here already was sent behind
+ * the previous one.  AGAIN: there is none. */
+static struct io_result
+await_request(struct session *s)
+{
+	struct io_result r = { IO_AGAIN, 0, 0 };
+
+	if (s->x == NULL && (s->actor.latches & LATCH_READABLE)) {
+		s->x = proxy_take_exchange(s->actor.proxy);
+		if (s->x == NULL)
+			return (struct io_result){ IO_FAILED, 0, ENOMEM };
+		s->x->session = &s->actor;
+	}
+	if (s->x == NULL)
+		return r;
+	do {
+		if (request_reader_begin(&s->x->reader))
+			return (struct io_result){ IO_DONE, 0, 0 };
+		r = fill(s);
+	} while (r.outcome == IO_DONE);
+	return r;
+}
 
 /* In:  WAITING, between two requests.  Out: PARSING (bytes of the next), ENDED
  * (the client left, its time is over, we are draining). */
 static enum state
 waiting(struct session *s)
 {
-	struct io_result r;
+	struct io_result r = await_request(s);
 
-	/* What lies here already was sent behind the previous request. */
-	while (!request_reader_begin(&s->reader)) {
-		r = fill(s);
-		if (r.outcome == IO_DONE)
-			continue;
-		if (r.outcome != IO_AGAIN || s->client_eof ||
-		    s->actor.proxy->draining ||
-		    (s->actor.latches & LATCH_TIMER))
-			return ENDED;
+	if (r.outcome == IO_AGAIN && !s->client_eof &&
+	    !s->actor.proxy->draining &&
+	    (s->actor.latches & LATCH_TIMER) == 0) {
+		drop_exchange(s);
 		expect_client(s);
 		return WAITING;
 	}
-	exchange_reset(&s->x);
+	if (r.outcome != IO_DONE)
+		return ENDED;
+	exchange_reset(s->x);
 	s->accounted = true;
-	s->x.account.begun_us = proxy_now_us(s->actor.proxy);
+	s->x->account.begun_us = proxy_now_us(s->actor.proxy);
 	s->n_retries = 0;
 	actor_arm(&s->actor, options_of(s)->head_timeout_ms);
 	return PARSING;
@@ -346,11 +378,11 @@ use_body(struct session *s)
 	size_t used;
 	int status;
 
-	if (request_reader_body(&s->reader, &used, &status, &why) ==
+	if (request_reader_body(&s->x->reader, s->x, &used, &status, &why) ==
 	    REQUEST_BAD)
 		return refuse(s, status, why);
-	if (s->x.carrier != NULL && (used > 0 || s->x.whole))
-		actor_poke(upstream_actor(s->x.carrier));
+	if (s->x->carrier != NULL && (used > 0 || s->x->whole))
+		actor_poke(upstream_actor(s->x->carrier));
 	return RELAYING;
 }
 
@@ -358,21 +390,18 @@ use_body(struct session *s)
 static enum state
 begin_exchange(struct session *s)
 {
-	struct request_reader *r = &s->reader;
 	const char *why;
 	enum state next;
-	int status = exchange_begin(
-	    &s->x, buffer_bytes(&r->in), r->n_head, options_of(s), &why);
+	int status = exchange_begin(s->x, options_of(s), &why);
 
 	if (status != 0)
 		return refuse(s, status, why);
-	buffer_consume(&r->in, r->n_head);
 	s->cut = s->only_fresh = s->approved = s->fresh_unsent = false;
 	s->n_dead = s->n_servers = 0;
-	s->x.account.asked_us = proxy_now_us(s->actor.proxy);
+	s->x->account.asked_us = proxy_now_us(s->actor.proxy);
 	take_turn(s);
-	s->x.serial = ++s->actor.proxy->n_exchanges;
-	s->actor.exchange = &s->x;
+	s->x->serial = ++s->actor.proxy->n_exchanges;
+	s->actor.exchange = s->x;
 	actor_arm(&s->actor, 0);
 	/* What came with the head goes with it; a bodiless request is whole. */
 	next = use_body(s);
@@ -384,12 +413,14 @@ begin_exchange(struct session *s)
 static enum state
 parsing(struct session *s)
 {
+	size_t head_bytes = (size_t)options_of(s)->head_bytes;
 	struct io_result r;
 	const char *why;
 	int status;
 
 	for (;;) {
-		switch (request_reader_head(&s->reader, &status, &why)) {
+		switch (request_reader_head(
+		    &s->x->reader, head_bytes, &status, &why)) {
 		case REQUEST_BAD:
 			return refuse(s, status, why);
 		case REQUEST_HEAD:
@@ -417,7 +448,7 @@ choosing(struct session *s)
 {
 	struct proxy *p = s->actor.proxy;
 	bool may_ride = !s->only_fresh &&
-	    reuse_decide(p->options.reuse, &s->x.facts).action == RETRY_AGAIN;
+	    reuse_decide(p->options.reuse, &s->x->facts).action == RETRY_AGAIN;
 	struct pool_entry *e;
 	struct upstream *u;
 
@@ -426,13 +457,13 @@ choosing(struct session *s)
 		u = upstream_of_entry(e);
 		if (p->options.verify == VERIFY_NONE ||
 		    upstream_looks_alive(u)) {
-			upstream_ride(u, &s->x);
+			upstream_ride(u, s->x);
 			return RELAYING;
 		}
 		upstream_retire(u);
 		s->n_dead++;
 	}
-	upstream_open(p, s->server, &s->x);
+	upstream_open(p, s->server, s->x);
 	return RELAYING;
 }
 
@@ -449,9 +480,9 @@ take_request(struct session *s, bool *progress)
 
 	do {
 		/* The response came first; the connection ends after it. */
-		if (!s->x.whole && s->x.unwanted)
-			buffer_truncate(&s->reader.in, 0);
-		else if (!s->x.whole && exchange_takes_body(&s->x)) {
+		if (!s->x->whole && s->x->unwanted)
+			buffer_truncate(&s->x->reader.in, 0);
+		else if (!s->x->whole && exchange_takes_body(s->x)) {
 			next = use_body(s);
 			if (next != RELAYING)
 				return next;
@@ -461,8 +492,8 @@ take_request(struct session *s, bool *progress)
 	} while (r.outcome == IO_DONE);
 	if (r.outcome == IO_FAILED)
 		return gone(s);
-	if (s->client_eof && !s->x.whole && !s->x.unwanted &&
-	    buffer_size(&s->reader.in) == 0)
+	if (s->client_eof && !s->x->whole && !s->x->unwanted &&
+	    buffer_size(&s->x->reader.in) == 0)
 		return refuse(s, 400, "half a request body");
 	return RELAYING;
 }
@@ -471,7 +502,7 @@ take_request(struct session *s, bool *progress)
 static bool
 give(struct session *s, bool *progress)
 {
-	struct exchange *x = &s->x;
+	struct exchange *x = s->x;
 	bool was_full = !exchange_takes_content(x);
 	struct io_result r;
 
@@ -493,7 +524,7 @@ give(struct session *s, bool *progress)
 static void
 arm_while_relaying(struct session *s, bool progress)
 {
-	const struct exchange *x = &s->x;
+	const struct exchange *x = s->x;
 	bool may_send = !x->whole && !x->unwanted && exchange_takes_body(x) &&
 	    !(x->request.expects_continue && x->n_body == 0);
 
@@ -506,7 +537,7 @@ arm_while_relaying(struct session *s, bool progress)
 static enum state
 client_timed_out(struct session *s)
 {
-	if (!s->x.final_given && buffer_size(&s->x.down) == 0)
+	if (!s->x->final_given && buffer_size(&s->x->down) == 0)
 		return refuse(s, 408, "the request body took too long");
 	blame(s, 'c', "the client took too long");
 	return gone(s);
@@ -518,7 +549,7 @@ client_timed_out(struct session *s)
 static enum state
 relaying(struct session *s)
 {
-	struct exchange *x = &s->x;
+	struct exchange *x = s->x;
 	bool progress = false;
 	enum state next;
 
@@ -574,7 +605,7 @@ answering(struct session *s)
 		return client_timed_out(s);
 	if (!give(s, &progress))
 		return gone(s);
-	if (buffer_size(&s->x.down) == 0)
+	if (buffer_size(&s->x->down) == 0)
 		return next_request(s);
 	expect_client(s);
 	return ANSWERING;
@@ -617,8 +648,10 @@ release(struct proxy_actor *a)
 	close_account(s);
 	a->proxy->n_sessions--;
 	actor_close(a);
-	exchange_free(&s->x);
-	buffer_free(&s->reader.in);
+	if (s->x != NULL) {
+		buffer_truncate(&s->x->reader.in, 0);
+		drop_exchange(s);
+	}
 	free(s);
 }
 
@@ -630,9 +663,6 @@ session_open(struct proxy *p, int fd)
 
 	if (s == NULL)
 		return false;
-	s->x.session = &s->actor;
-	s->reader.exchange = &s->x;
-	s->reader.head_bytes = (size_t)p->options.head_bytes;
 	if (!actor_open(&s->actor, p, fd, &machine, WAITING, serial)) {
 		free(s);
 		return false;

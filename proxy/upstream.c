@@ -22,7 +22,6 @@
 
 #include "proxy/exchange.h"
 #include "proxy/internal.h"
-#include "proxy/response_reader.h"
 
 enum { READ_SIZE = 16384 };
 
@@ -36,7 +35,6 @@ struct upstream {
 	struct proxy_actor actor; /* first */
 	struct server *server;
 	struct pool_entry entry;
-	struct response_reader reader;
 	unsigned n_uses;
 	unsigned uses_max; /* 0: no limit */
 	int idle_ms;	   /* how long it may be idle now, 0: no limit */
@@ -72,6 +70,12 @@ options_of(const struct upstream *u)
 	return &u->actor.proxy->options;
 }
 
+static size_t
+head_bytes(const struct upstream *u)
+{
+	return (size_t)options_of(u)->head_bytes;
+}
+
 /* The attempt is over; what is known of it goes to the session. */
 static void
 settle(struct upstream *u, enum exchange_attempt outcome)
@@ -83,7 +87,7 @@ settle(struct upstream *u, enum exchange_attempt outcome)
 	x->now.received_final = x->now.received - x->n_interim_bytes;
 	x->state = outcome;
 	x->carrier = NULL;
-	u->reader.exchange = u->actor.exchange = NULL;
+	u->actor.exchange = NULL;
 	actor_arm(&u->actor, 0);
 	actor_poke(x->session);
 }
@@ -173,7 +177,7 @@ fill(struct upstream *u)
 		return r;
 	if ((u->actor.latches & LATCH_READABLE) == 0 && !u->write_failed)
 		return r;
-	r = actor_fill(&u->actor, &u->reader.in, READ_SIZE);
+	r = actor_fill(&u->actor, &x->answer.in, READ_SIZE);
 	if (r.outcome == IO_DONE)
 		x->now.received += r.n;
 	if (r.error == ENOMEM)
@@ -191,9 +195,8 @@ look_for_response(struct upstream *u, enum state stay)
 	struct io_result r;
 
 	for (;;) {
-		switch (response_reader_look(&u->reader)) {
+		switch (response_reader_look(&x->answer, x, head_bytes(u))) {
 		case RESPONSE_BEGINS:
-			response_reader_begin(&u->reader);
 			x->account.answered_us = proxy_now_us(u->actor.proxy);
 			return READING;
 		case RESPONSE_MORE:
@@ -348,7 +351,7 @@ finished(struct upstream *u)
 	const struct response *r = &x->response;
 	bool again = exchange_all_sent(x) && !x->asks_close &&
 	    !r->announces_close && r->framing != FRAMING_CLOSE &&
-	    buffer_size(&u->reader.in) == 0 && u->actor.error == 0 &&
+	    buffer_size(&x->answer.in) == 0 && u->actor.error == 0 &&
 	    !u->actor.peer_closed && allowed_idle(u, r);
 
 	settle(u, ATTEMPT_GOOD);
@@ -364,7 +367,7 @@ use_input(struct upstream *u)
 
 	if (u->actor.proxy->draining)
 		x->close = true;
-	switch (response_reader_read(&u->reader)) {
+	switch (response_reader_read(&x->answer, x, head_bytes(u))) {
 	case RESPONSE_WHOLE:
 		return finished(u);
 	case RESPONSE_STALE:
@@ -389,7 +392,8 @@ reading_ended(struct upstream *u)
 {
 	if (u->actor.error != 0)
 		return lost(u);
-	switch (response_reader_finish(&u->reader)) {
+	switch (response_reader_finish(
+	    &u->actor.exchange->answer, u->actor.exchange)) {
 	case RESPONSE_WHOLE:
 		return finished(u);
 	case RESPONSE_NO_MEMORY:
@@ -413,7 +417,7 @@ reading(struct upstream *u)
 	if (a->latches & LATCH_TIMER)
 		return timed_out(u);
 	for (;;) {
-		if (buffer_size(&u->reader.in) > u->reader.n_fed) {
+		if (response_reader_has_news(&x->answer)) {
 			next = use_input(u);
 			if (next != READING)
 				return next;
@@ -484,7 +488,6 @@ release(struct proxy_actor *a)
 	pool_remove(&u->server->pool, &u->entry);
 	a->proxy->n_upstreams--;
 	actor_close(a);
-	buffer_free(&u->reader.in);
 	free(u);
 }
 
@@ -503,8 +506,7 @@ upstream_open(struct proxy *p, struct server *server, struct exchange *x)
 		u->limit = SIZE_MAX;
 		u->n_uses = 1;
 		u->uses_max = (unsigned)p->options.max_uses;
-		u->reader.head_bytes = (size_t)p->options.head_bytes;
-		u->reader.exchange = u->actor.exchange = x;
+		u->actor.exchange = x;
 		if (actor_open(
 			&u->actor, p, fd, &machine, CONNECTING, serial)) {
 			p->n_opened_upstreams = serial;
@@ -526,7 +528,7 @@ upstream_ride(struct upstream *u, struct exchange *x)
 {
 	assert(u->actor.state == IDLE && u->actor.exchange == NULL);
 	assert(!u->entry.parked);
-	u->reader.exchange = u->actor.exchange = x;
+	u->actor.exchange = x;
 	u->n_uses++;
 	exchange_attempt(x, true, u, u->actor.serial);
 	actor_poke(&u->actor);
@@ -557,7 +559,7 @@ void
 upstream_abandon(struct upstream *u)
 {
 	u->actor.exchange->carrier = NULL;
-	u->reader.exchange = u->actor.exchange = NULL;
+	u->actor.exchange = NULL;
 	u->retired = true;
 	actor_poke(&u->actor);
 }

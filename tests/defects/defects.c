@@ -63,8 +63,10 @@ struct retry_decision __real_retry_decide(enum retry_policy,
     const struct request_facts *, const struct attempt *, unsigned);
 struct retry_decision __wrap_retry_decide(enum retry_policy,
     const struct request_facts *, const struct attempt *, unsigned);
-enum response_progress __real_response_reader_finish(struct response_reader *);
-enum response_progress __wrap_response_reader_finish(struct response_reader *);
+enum response_progress __real_response_reader_finish(
+    struct response_reader *, struct exchange *);
+enum response_progress __wrap_response_reader_finish(
+    struct response_reader *, struct exchange *);
 struct io_result __real_io_read(int, void *, size_t);
 struct io_result __wrap_io_read(int, void *, size_t);
 int __real_io_take_error(int);
@@ -98,15 +100,14 @@ __wrap_retry_decide(enum retry_policy policy, const struct request_facts *r,
 }
 
 enum response_progress
-__wrap_response_reader_finish(struct response_reader *r)
+__wrap_response_reader_finish(struct response_reader *r, struct exchange *x)
 {
-	enum response_progress progress = __real_response_reader_finish(r);
+	enum response_progress progress = __real_response_reader_finish(r, x);
 
 	if (defect != EOF_COMPLETES || progress != RESPONSE_MORE ||
-	    !r->message.head_done)
+	    !r->has_head)
 		return progress;
-	return exchange_end_content(r->exchange) ? RESPONSE_WHOLE
-						 : RESPONSE_NO_MEMORY;
+	return exchange_end_content(x) ? RESPONSE_WHOLE : RESPONSE_NO_MEMORY;
 }
 
 struct io_result

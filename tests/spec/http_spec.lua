@@ -60,7 +60,6 @@ local malformed = {
   { "HTTP/1.10", "GET / HTTP/1.10\r\n" .. HOST .. "\r\n", { 400, 505 } },
   { "the HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", { 400, 501, 505 } },
   { "CONNECT", "CONNECT h:443 HTTP/1.1\r\n" .. HOST .. "\r\n", { 400, 405, 501 } },
-  { "a method that nobody knows", "BREW / HTTP/1.1\r\n" .. HOST .. "\r\n", { 400, 405, 501 } },
   { "a method with a colon", "GE:T / HTTP/1.1\r\n" .. HOST .. "\r\n", { 400, 405, 501 } },
   { "a TLS hello", "\22\3\1\2\0\1\0\1\252\3\3\r\n\r\n" },
   { "binary noise", "\255\254\253\0\1\2\3\r\n\r\n" },

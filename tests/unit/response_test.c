@@ -8,7 +8,8 @@ static struct response r;
 static const char *
 read_head(const char *head, bool answers_head)
 {
-	return response_read(&r, head, strlen(head), answers_head);
+	return response_read(&r, head, strlen(head),
+	    answers_head ? RESPONSE_TO_HEAD : RESPONSE_TO_ANY);
 }
 
 static void
