@@ -4,7 +4,7 @@
  *
  * enter() is the only place where a state changes, run() the only one where
  * an actor is freed in operation.  run() never runs inside itself: whoever
- * wants another actor to move pokes it.
+ * wants another actor to move pokes it, and it runs next.
  */
 #include "proxy/actor.h"
 
@@ -18,7 +18,10 @@
 #include "proxy/exchange.h"
 #include "proxy/internal.h"
 
-enum { READS_MAX = 64 }; /* of one actor in one run */
+enum {
+	READS_MAX = 64, /* of one actor in one run */
+	RUNS_MAX = 16	/* of poked actors, before the loop has its turn */
+};
 
 struct proxy_event
 actor_event(struct proxy_actor *a, enum proxy_what what)
@@ -138,6 +141,13 @@ yield(struct proxy_actor *a)
 /* --------------------------------------------------------------- running -- */
 
 static void
+leave_ready(struct proxy_actor *a)
+{
+	TAILQ_REMOVE(&a->proxy->ready, a, ready_link);
+	a->ready = false;
+}
+
+static void
 run(struct proxy_actor *a)
 {
 	int next;
@@ -161,13 +171,32 @@ run(struct proxy_actor *a)
 		yield(a);
 }
 
+/* Run an actor, and then whom it poked: most pokes need no event. */
+static void
+run_all(struct proxy_actor *a)
+{
+	struct proxy *p = a->proxy;
+
+	p->running = true;
+	run(a);
+	for (int i = 0; i < RUNS_MAX && (a = TAILQ_FIRST(&p->ready)); i++) {
+		leave_ready(a);
+		run(a);
+	}
+	p->running = false;
+	while ((a = TAILQ_FIRST(&p->ready)) != NULL) {
+		leave_ready(a);
+		event_active(a->event, EV_TIMEOUT, 0);
+	}
+}
+
 static void
 on_event(evutil_socket_t fd, short what, void *arg)
 {
 	struct proxy_actor *a = arg;
 
 	note_edge(a, what);
-	run(a);
+	run_all(a);
 }
 
 static void
@@ -220,6 +249,8 @@ actor_close(struct proxy_actor *a)
 	struct proxy_event e = actor_event(a, PROXY_CLOSED);
 
 	actor_tell(a, &e);
+	if (a->ready)
+		leave_ready(a);
 	TAILQ_REMOVE(
 	    a->machine->is_upstream ? &p->upstreams : &p->sessions, a, link);
 	p->clock.timer_free(a->timer);
@@ -235,9 +266,17 @@ actor_close(struct proxy_actor *a)
 void
 actor_poke(struct proxy_actor *a)
 {
+	struct proxy *p = a->proxy;
+
 	a->latches |= LATCH_POKED;
-	if (!a->running)
+	if (a->running || a->ready)
+		return;
+	if (!p->running) {
 		event_active(a->event, EV_TIMEOUT, 0);
+		return;
+	}
+	a->ready = true;
+	TAILQ_INSERT_TAIL(&p->ready, a, ready_link);
 }
 
 void

@@ -53,7 +53,7 @@ struct proxy_actor {
 	struct exchange *exchange; /* that it serves, NULL: none */
 	struct event *event;
 	void *timer;
-	TAILQ_ENTRY(proxy_actor) link;
+	TAILQ_ENTRY(proxy_actor) link, ready_link;
 	unsigned long serial;
 	int fd;
 	int state;
@@ -64,6 +64,7 @@ struct proxy_actor {
 	bool held;
 	bool armed; /* the timer, and it has not fired */
 	bool running;
+	bool ready;	  /* waits in the proxy's list for its turn */
 	bool reset;	  /* close by reset */
 	bool peer_closed; /* FIN or RST was seen */
 	unsigned n_reads; /* in this run */

@@ -30,6 +30,9 @@ struct proxy {
 	bool starved;		/* no descriptor was left to accept with */
 	bool draining;
 	struct actor_list sessions, upstreams;
+	struct actor_list ready; /* poked; they run when the one that runs is
+				    done */
+	bool running;
 	size_t n_sessions, n_upstreams;
 	struct server servers[PROXY_UPSTREAMS_MAX];
 	size_t n_servers;

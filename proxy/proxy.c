@@ -28,6 +28,7 @@ proxy_new(struct event_base *base, const struct proxy_options *options,
 	p->tells = watch != NULL ? UINT_MAX : 0;
 	TAILQ_INIT(&p->sessions);
 	TAILQ_INIT(&p->upstreams);
+	TAILQ_INIT(&p->ready);
 	p->n_servers = options->n_upstreams;
 	for (size_t i = 0; i < p->n_servers; i++) {
 		p->servers[i].address = &p->options.upstreams[i];
