@@ -116,14 +116,19 @@ see(struct witness *w, const unsigned char *bytes, size_t size)
 }
 
 static void
-on_packet(evutil_socket_t fd, short what, void *arg)
+take_packets(struct witness *w)
 {
-	struct witness *w = arg;
 	struct stream_result r;
 
-	while (
-	    (r = stream_read(fd, packet, sizeof packet)).outcome == STREAM_DONE)
+	while ((r = stream_read(w->fd, packet, sizeof packet)).outcome ==
+	    STREAM_DONE)
 		see(w, packet, r.n);
+}
+
+static void
+on_packet(evutil_socket_t fd, short what, void *arg)
+{
+	take_packets(arg);
 }
 
 /* To close a packet socket takes the kernel some 10 ms, as it waits for every
@@ -230,6 +235,8 @@ witness_watch(struct witness *w, const struct sockaddr_in *peer,
 
 	if (v == NULL)
 		return;
+	/* What peer has sent so far was there before, and was seen there. */
+	take_packets(w);
 	v->next = w->list;
 	v->peer = *peer;
 	v->unread = *unread;

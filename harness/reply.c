@@ -3,7 +3,8 @@
  *   HEAD --empty line--> BODY_LENGTH | CHUNK_SIZE | BODY_CLOSE | complete
  *   CHUNK_SIZE --> CHUNK_DATA --> CHUNK_END --> CHUNK_SIZE ... TRAILER
  *
- * A 1xx head is counted and dropped, and HEAD begins again.
+ * A 1xx head is counted and dropped, and HEAD begins again; behind a 101 there are
+ * only bytes.
  */
 #include "harness/reply.h"
 
@@ -184,7 +185,7 @@ head_done(struct reply *r)
 		return;
 	}
 	r->status = (int)status;
-	if (r->status < 200) {
+	if (r->status < 200 && r->status != 101) {
 		r->n_interim++;
 		r->status = 0;
 		r->head.size = 0;

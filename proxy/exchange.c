@@ -56,12 +56,25 @@ exchange_begin(
 	x->close = !x->request.keep_alive || !o->persist_client;
 	x->asks_close = o->reuse == REUSE_NEVER || o->pool_size == 0;
 	*why = no_memory;
+	x->expects_for_us = o->probe_unsafe == PROBE_EXPECT &&
+	    !x->facts.idempotent && x->request.framing != FRAMING_NONE &&
+	    !x->request.expects_continue;
 	if (!request_write(&x->request, head, size, &o->upstreams[0],
-		x->asks_close, &x->up))
+		x->asks_close, x->expects_for_us, &x->up))
 		return 503;
 	x->up_head = buffer_size(&x->up);
 	request_reader_begin_body(&x->reader, x);
 	return 0;
+}
+
+bool
+exchange_begin_probe(struct exchange *x, const struct sockaddr_in *backend)
+{
+	x->whole = true;
+	x->state = ATTEMPT_RUNNING;
+	x->attempt = 1;
+	response_reader_reset(&x->answer);
+	return request_write_probe(backend, &x->up);
 }
 
 void
@@ -128,7 +141,9 @@ exchange_takes_body(const struct exchange *x)
 const char *
 exchange_unsent(const struct exchange *x, size_t *size)
 {
-	*size = x->unwanted ? 0 : buffer_size(&x->up) - x->up_sent;
+	size_t end = x->now.body_withheld ? x->up_head : buffer_size(&x->up);
+
+	*size = x->unwanted || end < x->up_sent ? 0 : end - x->up_sent;
 	return buffer_bytes(&x->up) + x->up_sent;
 }
 
@@ -154,6 +169,8 @@ exchange_phase(const struct exchange *x)
 {
 	if (x->account.n_attempts == 0)
 		return 'R';
+	if (x->tunnel)
+		return 'T';
 	if (x->final_given || x->now.received > x->n_interim_bytes)
 		return 'D';
 	if (x->now.sent == 0)
@@ -172,11 +189,30 @@ exchange_attempt(struct exchange *x, bool reused, struct upstream *carrier,
 	x->state = ATTEMPT_RUNNING;
 	x->carrier = carrier;
 	x->upstream = serial;
-	x->now = (struct attempt){ .reused = reused };
+	x->now = (struct attempt){ .reused = reused,
+		.body_withheld = x->expects_for_us };
 	x->n_interim_bytes = 0;
 	x->invalid = NULL;
 	x->up_sent = 0;
 	response_reader_reset(&x->answer);
+}
+
+void
+exchange_release_body(struct exchange *x)
+{
+	x->now.body_withheld = false;
+}
+
+/* Both sides switch: what is left of the request is no message any more. */
+static void
+become_tunnel(struct exchange *x)
+{
+	x->tunnel = x->close = true;
+	x->whole = x->facts.replayable = false;
+	x->request.framing = FRAMING_TUNNEL;
+	buffer_consume(&x->up, x->up_sent);
+	x->up_sent = 0;
+	request_reader_begin_body(&x->reader, x);
 }
 
 bool
@@ -186,8 +222,11 @@ exchange_add_interim(
 	size_t before = buffer_size(&x->down);
 
 	x->n_interim_bytes += size;
-	/* RFC 9110 15.2: HTTP/1.0 knows no 1xx. */
-	if (x->request.minor == 0)
+	if (r->status == 100)
+		exchange_release_body(x);
+	/* RFC 9110 15.2: HTTP/1.0 knows no 1xx; nor is a 100 for a client that
+	 * did not ask for it. */
+	if (x->request.minor == 0 || (r->status == 100 && x->expects_for_us))
 		return true;
 	if (!response_write(r, head, size, false, RESPONSE_PLAIN, &x->down))
 		return false;
@@ -202,6 +241,8 @@ exchange_add_final(struct exchange *x, const char *head, size_t size)
 	const struct response *r = &x->response;
 
 	x->account.status = r->status;
+	if (r->framing == FRAMING_TUNNEL)
+		become_tunnel(x);
 	if (r->framing == FRAMING_CHUNKED || r->framing == FRAMING_CLOSE) {
 		x->chunked = x->request.minor == 1;
 		x->ends_by_close = !x->chunked;
@@ -209,7 +250,7 @@ exchange_add_final(struct exchange *x, const char *head, size_t size)
 	/* What is left of the request would be read as the next one. */
 	if (x->ends_by_close || !x->whole)
 		x->close = true;
-	if (!x->whole || !exchange_all_sent(x))
+	if (!x->tunnel && !exchange_all_sent(x))
 		x->unwanted = true;
 	if (x->close)
 		connection = RESPONSE_CLOSE;

@@ -50,7 +50,9 @@ struct exchange {
 	unsigned long serial; /* n-th request of this proxy, from 1 */
 	struct request request;
 	struct request_facts facts;
-	bool asks_close; /* the backend is asked to close */
+	bool asks_close;     /* the backend is asked to close */
+	bool tunnel;	     /* both sides have switched: bytes only */
+	bool expects_for_us; /* the Expect in its head is our own */
 
 	size_t up_sent;
 	size_t up_head;	     /* bytes of up that are the request's head */
@@ -100,6 +102,16 @@ size_t exchange_memory(const struct exchange *);
  * memory. */
 bool exchange_add_body(struct exchange *, const char *bytes, size_t size);
 bool exchange_end_body(struct exchange *);
+
+/* The proxy's own question to a backend, whether it is alive: OPTIONS *.
+ *
+ * Needs:   reset; nobody is behind it, and what is answered goes nowhere.
+ * Returns: false when out of memory.
+ */
+bool exchange_begin_probe(struct exchange *, const struct sockaddr_in *backend);
+
+/* Do not wait for a 100 any more. */
+void exchange_release_body(struct exchange *);
 
 /* May the client send more? */
 bool exchange_takes_body(const struct exchange *);

@@ -132,6 +132,13 @@ proxy_regained_descriptor(struct proxy *p)
 	set_starved(p, false);
 }
 
+static void
+open_spares(struct proxy *p)
+{
+	for (size_t i = 0; i < p->n_servers; i++)
+		upstream_open_spares(p, &p->servers[i]);
+}
+
 int
 proxy_listen(struct proxy *p, int fd)
 {
@@ -148,8 +155,10 @@ proxy_listen(struct proxy *p, int fd)
 		io_no_delay(fd); /* what it accepts inherits it */
 		errno = ENOMEM;
 		p->listener = event_new(p->base, fd, EV_READ, on_client, p);
-		if (p->listener != NULL && listen_by(p, fd, 0) == 0)
+		if (p->listener != NULL && listen_by(p, fd, 0) == 0) {
+			open_spares(p);
 			return 0;
+		}
 		if (p->listener != NULL)
 			event_free(p->listener);
 		p->listener = NULL;
@@ -223,6 +232,8 @@ proxy_reset(struct proxy *p)
 	set_starved(p, false);
 	p->n_opened_sessions = p->n_opened_upstreams = p->n_exchanges = 0;
 	p->turn = 0;
+	if (p->listener != NULL)
+		open_spares(p);
 }
 
 void

@@ -307,23 +307,29 @@ write_target(const struct request *r, struct buffer *out)
 	    buffer_append(out, r->target.bytes, r->target.size);
 }
 
+static bool
+write_own_host(const struct sockaddr_in *backend, struct buffer *out)
+{
+	char address[INET_ADDRSTRLEN];
+
+	inet_ntop(AF_INET, &backend->sin_addr, address, sizeof address);
+	return buffer_print(out, "Host: %s:%u\r\n", address,
+	    (unsigned)ntohs(backend->sin_port));
+}
+
 /* HTTP/1.1 wants a Host; a client of HTTP/1.0 need not have sent one, and one
  * beside an absolute-form target does not count. */
 static bool
 write_host(const struct request *r, const struct sockaddr_in *backend,
     struct buffer *out)
 {
-	char address[INET_ADDRSTRLEN];
-
 	if (r->has_host)
 		return true;
-	if (r->authority.size > 0)
-		return buffer_add(out, "Host: ") &&
-		    buffer_append(out, r->authority.bytes, r->authority.size) &&
-		    buffer_add(out, "\r\n");
-	inet_ntop(AF_INET, &backend->sin_addr, address, sizeof address);
-	return buffer_print(out, "Host: %s:%u\r\n", address,
-	    (unsigned)ntohs(backend->sin_port));
+	if (r->authority.size == 0)
+		return write_own_host(backend, out);
+	return buffer_add(out, "Host: ") &&
+	    buffer_append(out, r->authority.bytes, r->authority.size) &&
+	    buffer_add(out, "\r\n");
 }
 
 static bool
@@ -338,7 +344,8 @@ write_connection(const struct request *r, bool close, struct buffer *out)
 
 bool
 request_write(const struct request *r, const char *head, size_t size,
-    const struct sockaddr_in *backend, bool close, struct buffer *out)
+    const struct sockaddr_in *backend, bool close, bool expect,
+    struct buffer *out)
 {
 	const char *via = r->minor == 0 ? "Via: 1.0 closerace\r\n\r\n"
 					: "Via: 1.1 closerace\r\n\r\n";
@@ -349,5 +356,14 @@ request_write(const struct request *r, const char *head, size_t size,
 	    buffer_add(out, " HTTP/1.1\r\n") && write_host(r, backend, out) &&
 	    head_forward(head, size, r->fields_at, &r->hops, out) &&
 	    (!chunked || buffer_add(out, "Transfer-Encoding: chunked\r\n")) &&
+	    (!expect || buffer_add(out, "Expect: 100-continue\r\n")) &&
 	    write_connection(r, close, out) && buffer_add(out, via);
+}
+
+bool
+request_write_probe(const struct sockaddr_in *backend, struct buffer *out)
+{
+	return buffer_add(out, "OPTIONS * HTTP/1.1\r\n") &&
+	    write_own_host(backend, out) &&
+	    buffer_add(out, "Via: 1.1 closerace\r\n\r\n");
 }

@@ -48,9 +48,14 @@ struct request_facts request_facts(
  * framing made anew, Via added, all else byte for byte.
  *
  * close:   ask the backend to close after its response.
+ * expect:  ask it for a 100 before the body.
  * Returns: false when out of memory.
  */
 bool request_write(const struct request *, const char *head, size_t size,
-    const struct sockaddr_in *backend, bool close, struct buffer *);
+    const struct sockaddr_in *backend, bool close, bool expect,
+    struct buffer *);
+
+/* Append a request of our own that asks for nothing: OPTIONS *. */
+bool request_write_probe(const struct sockaddr_in *backend, struct buffer *);
 
 #endif

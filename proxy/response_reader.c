@@ -161,7 +161,9 @@ response_reader_has_news(const struct response_reader *r)
 enum response_progress
 response_reader_finish(struct response_reader *r, struct exchange *x)
 {
-	if (!r->has_head || r->body.framing != FRAMING_CLOSE)
+	if (!r->has_head ||
+	    (r->body.framing != FRAMING_CLOSE &&
+		r->body.framing != FRAMING_TUNNEL))
 		return RESPONSE_MORE;
 	return exchange_end_content(x) ? RESPONSE_WHOLE : RESPONSE_NO_MEMORY;
 }

@@ -94,6 +94,9 @@ retry_decide(enum retry_policy policy, const struct request_facts *r,
 					: give_up("no retry is left");
 
 	d = ask_policy(policy, r);
+	if (d.action != RETRY_AGAIN && a->body_withheld)
+		return give_up("the request body was not sent, and the request"
+			       " may not be repeated");
 	if (d.action != RETRY_AGAIN)
 		return d;
 	if (!r->replayable)

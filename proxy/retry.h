@@ -51,6 +51,7 @@ struct attempt {
 	int error;	       /* first errno of the connection, 0 if none */
 	bool peer_closed;      /* FIN or RST was seen */
 	bool timed_out;	       /* connect or response timeout */
+	bool body_withheld;    /* it waited for a 100 that did not come */
 	/* the final response was a 408 with close on a reused connection
 	 * (R8) */
 	bool stale_408;

@@ -441,14 +441,28 @@ parsing(struct session *s)
 	return PARSING;
 }
 
+static bool
+may_ride_pooled(const struct session *s)
+{
+	const struct proxy_options *o = options_of(s);
+	const struct exchange *x = s->x;
+
+	if (s->only_fresh ||
+	    reuse_decide(o->reuse, &x->facts).action != RETRY_AGAIN)
+		return false;
+	/* Without a body, no 100 could tell in time. */
+	return o->probe_unsafe == PROBE_NONE || x->facts.idempotent ||
+	    (o->probe_unsafe == PROBE_EXPECT &&
+		x->request.framing != FRAMING_NONE);
+}
+
 /* In:  CHOOSING.  Out: RELAYING; an attempt is under way, or has failed at
  * once. */
 static enum state
 choosing(struct session *s)
 {
 	struct proxy *p = s->actor.proxy;
-	bool may_ride = !s->only_fresh &&
-	    reuse_decide(p->options.reuse, &s->x->facts).action == RETRY_AGAIN;
+	bool may_ride = may_ride_pooled(s);
 	struct pool_entry *e;
 	struct upstream *u;
 
@@ -458,16 +472,31 @@ choosing(struct session *s)
 		if (p->options.verify == VERIFY_NONE ||
 		    upstream_looks_alive(u)) {
 			upstream_ride(u, s->x);
+			upstream_open_spares(p, s->server);
 			return RELAYING;
 		}
 		upstream_retire(u);
 		s->n_dead++;
 	}
 	upstream_open(p, s->server, s->x);
+	upstream_open_spares(p, s->server);
 	return RELAYING;
 }
 
 /* ------------------------------------------------------------ relaying ---- */
+
+/* The client sends no more.  That ends a tunnel's one direction, but no body.
+ */
+static enum state
+end_of_body(struct session *s)
+{
+	if (!s->x->tunnel)
+		return refuse(s, 400, "half a request body");
+	exchange_end_body(s->x);
+	if (s->x->carrier != NULL)
+		actor_poke(upstream_actor(s->x->carrier));
+	return RELAYING;
+}
 
 /* Take what the client sends: the rest of this request, and then, as far as
  * there is room, the next ones.  Reading on is also what shows that the client
@@ -494,7 +523,7 @@ take_request(struct session *s, bool *progress)
 		return gone(s);
 	if (s->client_eof && !s->x->whole && !s->x->unwanted &&
 	    buffer_size(&s->x->reader.in) == 0)
-		return refuse(s, 400, "half a request body");
+		return end_of_body(s);
 	return RELAYING;
 }
 
@@ -525,7 +554,8 @@ static void
 arm_while_relaying(struct session *s, bool progress)
 {
 	const struct exchange *x = s->x;
-	bool may_send = !x->whole && !x->unwanted && exchange_takes_body(x) &&
+	bool may_send = !x->whole && !x->unwanted && !x->tunnel &&
+	    exchange_takes_body(x) &&
 	    !(x->request.expects_continue && x->n_body == 0);
 
 	if (buffer_size(&x->down) == 0 && !may_send)

@@ -1,10 +1,15 @@
 /* upstream.c - the upstream connection state machine.
  *
  *   CONNECTING ──> SENDING ──all sent──> AWAITING ──final response──> READING
- *                  ^  └────────final response (early)─────────────────^  │
- *                  │                                                     │
- *   pool_take() ─ IDLE <──────────────whole, may be reused───────────────┘
+ *      │ │  │       ^ ^ └───────final response (early)────────────────^  │  │
+ *      │ │  v       │ │                                                  │  v
+ *      │ │ VERIFYING┘ │                                                  │ TUNNELLING
+ *      │ │   ^        │                                                  │
+ *    spare └─┤        │                                                  │
+ *      v     │        │                                                  │
+ *      IDLE ─┴────────┘ <─────────────whole, may be reused───────────────┘
  *
+ *   verify options: a connection that is to carry a request goes by VERIFYING
  *   every state ──> SPENT: the peer is gone, the time is over, nobody needs
  *   it any more, or it must not be used again
  *
@@ -18,12 +23,17 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "proxy/exchange.h"
 #include "proxy/internal.h"
 
-enum { READ_SIZE = 16384 };
+enum {
+	READ_SIZE = 16384,
+	/* for a 100, until the body is sent without it (RFC 9110 10.1.1) */
+	EXPECT_WAIT_MS = 1000
+};
 
 enum state {
 #define X(symbol, function, wants) symbol,
@@ -36,11 +46,14 @@ struct upstream {
 	struct server *server;
 	struct pool_entry entry;
 	unsigned n_uses;
-	unsigned uses_max; /* 0: no limit */
-	int idle_ms;	   /* how long it may be idle now, 0: no limit */
-	bool dialled;	   /* connect() was called */
+	unsigned uses_max;	/* 0: no limit */
+	int idle_ms;		/* how long it may be idle now, 0: no limit */
+	struct exchange *probe; /* while VERIFYING */
+	bool ahead;		/* it is being made without a request */
+	bool dialled;		/* connect() was called */
 	bool retired;
 	bool write_failed;
+	bool shut;    /* a tunnel's client sends no more */
 	size_t limit; /* proxy_limit(); SIZE_MAX: none */
 };
 
@@ -92,6 +105,16 @@ settle(struct upstream *u, enum exchange_attempt outcome)
 	actor_poke(x->session);
 }
 
+static void
+end_probe(struct upstream *u)
+{
+	if (u->probe == NULL)
+		return;
+	buffer_truncate(&u->probe->reader.in, 0);
+	proxy_give_exchange(u->actor.proxy, u->probe);
+	u->probe = NULL;
+}
+
 static enum state
 lost(struct upstream *u)
 {
@@ -122,29 +145,65 @@ expect_byte(struct upstream *u)
 	actor_arm(&u->actor, options_of(u)->response_timeout_ms);
 }
 
-/* In:  CONNECTING, writable.  Out: SENDING, SPENT (refused, too late). */
+/* A connection that was made ahead is there, or will not be. */
 static enum state
-connecting(struct upstream *u)
+made_ahead(struct upstream *u, enum state next)
 {
-	const unsigned ready = LATCH_READABLE | LATCH_WRITABLE;
+	u->ahead = false;
+	u->server->n_ahead--;
+	return next;
+}
+
+/* The connection may carry its exchange. */
+static enum state
+ready(struct upstream *u)
+{
+	struct proxy_actor *a = &u->actor;
+
+	actor_arm(a, 0);
+	if (options_of(u)->verify == VERIFY_OPTIONS && u->probe == NULL)
+		return VERIFYING;
+	end_probe(u);
+	a->exchange->account.ready_us = proxy_now_us(a->proxy);
+	return SENDING;
+}
+
+/* Dial, or ask what came of it. */
+static struct io_result
+dial(struct upstream *u)
+{
+	const unsigned both = LATCH_READABLE | LATCH_WRITABLE;
 	struct proxy_actor *a = &u->actor;
 	struct io_result r;
 
-	if (a->exchange == NULL)
-		return SPENT;
-	if (a->latches & LATCH_TIMER)
-		return timed_out(u);
 	/* An error shows as readable, too: without it, the kernel need not be
-	 * asked what came of it. */
-	if (u->dialled && (a->latches & ready) == LATCH_WRITABLE)
-		r = (struct io_result){ IO_DONE, 0, 0 };
-	else
-		r = io_connect(a->fd, u->server->address);
+	 * asked. */
+	if (u->dialled && (a->latches & both) == LATCH_WRITABLE)
+		return (struct io_result){ IO_DONE, 0, 0 };
+	r = io_connect(a->fd, u->server->address);
 	/* On one machine it is made while connect() returns; to ask again is
 	 * cheaper than to have the loop tell. */
 	if (r.outcome == IO_AGAIN && !u->dialled)
 		r = io_connect(a->fd, u->server->address);
+	return r;
+}
+
+/* In:  CONNECTING, writable.  Out: SENDING, VERIFYING, IDLE (a spare one),
+ * SPENT (refused, too late). */
+static enum state
+connecting(struct upstream *u)
+{
+	struct proxy_actor *a = &u->actor;
+	struct io_result r;
+
+	if (a->exchange == NULL && !u->ahead)
+		return SPENT;
+	if (a->latches & LATCH_TIMER)
+		return u->ahead ? made_ahead(u, SPENT) : timed_out(u);
+	r = dial(u);
 	a->latches &= ~(unsigned)LATCH_WRITABLE;
+	if (r.outcome == IO_FAILED && u->ahead)
+		return made_ahead(u, SPENT);
 	if (r.outcome == IO_FAILED) {
 		a->error = r.error;
 		/* Made, and reset before anybody looked. */
@@ -160,10 +219,83 @@ connecting(struct upstream *u)
 		return CONNECTING;
 	}
 	a->latches |= LATCH_WRITABLE;
-	actor_arm(a, 0);
-	a->exchange->account.ready_us = proxy_now_us(a->proxy);
-	return SENDING;
+	return u->ahead ? made_ahead(u, IDLE) : ready(u);
 }
+
+/* ------------------------------------------------------------- verifying -- */
+
+static bool
+begin_probe(struct upstream *u)
+{
+	u->probe = proxy_take_exchange(u->actor.proxy);
+	if (u->probe == NULL)
+		return false;
+	exchange_reset(u->probe);
+	actor_arm(&u->actor, options_of(u)->connect_timeout_ms);
+	return exchange_begin_probe(u->probe, u->server->address);
+}
+
+/* Send the question and read its answer.  Returns: WHOLE, MORE, or another
+ * word for: there will be none. */
+static enum response_progress
+probe(struct upstream *u)
+{
+	struct exchange *x = u->probe;
+	enum response_progress progress;
+	struct io_result r;
+	const char *bytes;
+	size_t size;
+
+	bytes = exchange_unsent(x, &size);
+	if (size > 0 && (u->actor.latches & LATCH_WRITABLE)) {
+		r = actor_write(&u->actor, bytes, size);
+		if (r.outcome == IO_FAILED)
+			return RESPONSE_INVALID;
+		exchange_was_sent(x, r.n);
+	}
+	for (;;) {
+		progress = response_reader_look(&x->answer, x, head_bytes(u));
+		if (progress == RESPONSE_BEGINS)
+			progress =
+			    response_reader_read(&x->answer, x, head_bytes(u));
+		buffer_truncate(&x->down, 0); /* nobody wants to know it */
+		if (progress != RESPONSE_MORE ||
+		    (u->actor.latches & LATCH_READABLE) == 0)
+			return progress;
+		r = actor_fill(&u->actor, &x->answer.in, READ_SIZE);
+		if (r.outcome == IO_AGAIN)
+			return RESPONSE_MORE;
+		if (r.outcome != IO_DONE)
+			return RESPONSE_INVALID;
+	}
+}
+
+/* In:  VERIFYING, an exchange waits for it.  Out: SENDING (the backend has
+ * answered, and goes on), SPENT. */
+static enum state
+verifying(struct upstream *u)
+{
+	struct proxy_actor *a = &u->actor;
+	enum response_progress progress;
+
+	if (a->exchange == NULL)
+		return SPENT;
+	if (u->probe == NULL && !begin_probe(u))
+		return out_of_memory(u);
+	progress = a->latches & LATCH_TIMER ? RESPONSE_INVALID : probe(u);
+	if (progress == RESPONSE_MORE)
+		return VERIFYING;
+	if (progress == RESPONSE_NO_MEMORY)
+		return out_of_memory(u);
+	if (progress == RESPONSE_WHOLE && !u->probe->response.announces_close &&
+	    buffer_size(&u->probe->answer.in) == 0 && !a->peer_closed)
+		return ready(u);
+	/* For the exchange it is as good as closed: nothing was sent. */
+	a->peer_closed = true;
+	return lost(u);
+}
+
+/* --------------------------------------------------------------- sending -- */
 
 /* Read into the reader.  AGAIN also where the session must first take what it
  * has. */
@@ -262,7 +394,9 @@ arm_while_sending(struct upstream *u, size_t sent_before)
 	size_t unsent;
 
 	exchange_unsent(x, &unsent);
-	if (unsent == 0 && !x->request.expects_continue)
+	if (unsent == 0 && x->now.body_withheld)
+		actor_arm(&u->actor, EXPECT_WAIT_MS);
+	else if (unsent == 0 && !x->request.expects_continue)
 		actor_arm(&u->actor, 0);
 	else if (x->now.sent != sent_before)
 		expect_byte(u);
@@ -277,11 +411,16 @@ sending(struct upstream *u)
 	struct exchange *x = a->exchange;
 	size_t sent_before;
 	enum state next;
+	bool withheld;
 
 	if (x == NULL)
 		return SPENT;
-	if (a->latches & LATCH_TIMER)
+	if ((a->latches & LATCH_TIMER) && !x->now.body_withheld)
 		return timed_out(u);
+	if (a->latches & LATCH_TIMER) {
+		actor_arm(a, 0);
+		exchange_release_body(x);
+	}
 	sent_before = x->now.sent;
 	if (!send_request(u)) {
 		/* What was never asked, nothing can answer. */
@@ -294,9 +433,12 @@ sending(struct upstream *u)
 		return SENDING;
 	if (exchange_all_sent(x) && !u->write_failed)
 		return AWAITING;
+	withheld = x->now.body_withheld;
 	next = look_for_response(u, SENDING);
 	if (next == READING)
 		x->unwanted = true;
+	if (next == SENDING && withheld && !x->now.body_withheld)
+		return sending(u); /* the 100 came */
 	if (next == SENDING)
 		arm_while_sending(u, sent_before);
 	return next;
@@ -350,7 +492,7 @@ finished(struct upstream *u)
 	const struct exchange *x = u->actor.exchange;
 	const struct response *r = &x->response;
 	bool again = exchange_all_sent(x) && !x->asks_close &&
-	    !r->announces_close && r->framing != FRAMING_CLOSE &&
+	    !r->announces_close && !x->tunnel && r->framing != FRAMING_CLOSE &&
 	    buffer_size(&x->answer.in) == 0 && u->actor.error == 0 &&
 	    !u->actor.peer_closed && allowed_idle(u, r);
 
@@ -382,7 +524,7 @@ use_input(struct upstream *u)
 		break;
 	}
 	actor_poke(x->session);
-	return READING;
+	return x->tunnel ? TUNNELLING : READING;
 }
 
 /* The backend sent FIN, or worse.  Only a FIN can complete anything, and only
@@ -435,6 +577,55 @@ reading(struct upstream *u)
 	return READING;
 }
 
+/* Both ways at once, without a message's bounds. */
+static enum state
+tunnel_through(struct upstream *u)
+{
+	struct exchange *x = u->actor.exchange;
+	enum state next;
+	struct io_result r;
+
+	if (!send_request(u))
+		return lost(u);
+	if (exchange_all_sent(x) && !u->shut) {
+		u->shut = true;
+		shutdown(u->actor.fd, SHUT_WR);
+	}
+	do {
+		next = response_reader_has_news(&x->answer) ? use_input(u)
+							    : TUNNELLING;
+		if (next != TUNNELLING)
+			return next;
+		r = fill(u);
+	} while (r.outcome == IO_DONE);
+	return r.outcome == IO_AGAIN ? TUNNELLING : reading_ended(u);
+}
+
+/* In:  TUNNELLING: the backend has switched protocols.  Out: SPENT (it has
+ * closed, or nothing moved for too long). */
+static enum state
+tunnelling(struct upstream *u)
+{
+	struct proxy_actor *a = &u->actor;
+	size_t sent, received;
+	enum state next;
+
+	if (a->exchange == NULL)
+		return SPENT;
+	if (a->latches & LATCH_TIMER)
+		return timed_out(u);
+	sent = a->exchange->now.sent;
+	received = a->exchange->now.received;
+	next = tunnel_through(u);
+	if (next == TUNNELLING &&
+	    (!a->armed || a->exchange->now.sent != sent ||
+		a->exchange->now.received != received))
+		actor_arm(a, options_of(u)->tunnel_timeout_ms);
+	return next;
+}
+
+/* ------------------------------------------------------------------ idle -- */
+
 /* Give the connection to the pool; who has no place there, goes. */
 static void
 park(struct upstream *u)
@@ -446,7 +637,7 @@ park(struct upstream *u)
 	actor_arm(&u->actor, u->idle_ms);
 }
 
-/* In:  IDLE.  Out: SENDING (an exchange was given), SPENT (it ended or spoke
+/* In:  IDLE.  Out: SENDING, VERIFYING (an exchange was given), SPENT (it ended or spoke
  * out of turn, its time is over, nobody wants it). */
 static enum state
 idle(struct upstream *u)
@@ -454,11 +645,8 @@ idle(struct upstream *u)
 	struct proxy_actor *a = &u->actor;
 	char bytes[256];
 
-	if (a->exchange != NULL) {
-		actor_arm(a, 0);
-		a->exchange->account.ready_us = proxy_now_us(a->proxy);
-		return SENDING;
-	}
+	if (a->exchange != NULL)
+		return ready(u);
 	/* RFC 9112 9.2, 9.3: whatever comes now, answers nothing. */
 	if (a->latches & LATCH_READABLE)
 		u->retired |=
@@ -485,42 +673,74 @@ release(struct proxy_actor *a)
 	struct upstream *u = (struct upstream *)a;
 
 	assert(a->exchange == NULL);
+	if (u->ahead)
+		made_ahead(u, SPENT);
+	end_probe(u);
 	pool_remove(&u->server->pool, &u->entry);
 	a->proxy->n_upstreams--;
 	actor_close(a);
 	free(u);
 }
 
-void
-upstream_open(struct proxy *p, struct server *server, struct exchange *x)
+/* A new connection to a server.  x NULL: a spare one.  Returns: NULL with the
+ * error; told to the watcher is only what came to be. */
+static struct upstream *
+open_one(struct proxy *p, struct server *server, struct exchange *x, int *error)
 {
 	unsigned long serial = p->n_opened_upstreams + 1;
 	struct upstream *u = calloc(1, sizeof *u);
 	int fd = u == NULL ? -1 : io_socket();
-	int error = u == NULL ? ENOMEM : errno;
 
-	/* The watcher is told of the attempt as the connection opens. */
-	exchange_attempt(x, false, u, serial);
+	*error = u == NULL ? ENOMEM : errno;
+	if (x != NULL) /* the watcher hears of the attempt as it opens */
+		exchange_attempt(x, false, u, serial);
 	if (fd >= 0) {
 		u->server = server;
 		u->limit = SIZE_MAX;
-		u->n_uses = 1;
+		u->ahead = x == NULL;
+		u->n_uses = x != NULL;
 		u->uses_max = (unsigned)p->options.max_uses;
+		u->idle_ms = p->options.idle_timeout_ms;
 		u->actor.exchange = x;
 		if (actor_open(
 			&u->actor, p, fd, &machine, CONNECTING, serial)) {
 			p->n_opened_upstreams = serial;
 			p->n_upstreams++;
-			return;
+			return u;
 		}
-		error = ENOMEM;
+		*error = ENOMEM;
 		close(fd);
 	}
 	free(u);
+	return NULL;
+}
+
+void
+upstream_open(struct proxy *p, struct server *server, struct exchange *x)
+{
+	int error;
+
+	if (open_one(p, server, x, &error) != NULL)
+		return;
 	x->upstream = 0;
 	x->carrier = NULL;
 	x->now.error = error;
 	x->state = ATTEMPT_FAILED;
+}
+
+void
+upstream_open_spares(struct proxy *p, struct server *server)
+{
+	size_t wanted = (size_t)p->options.spares;
+	int error;
+
+	while (server->pool.n + server->n_ahead < wanted) {
+		server->n_ahead++;
+		if (open_one(p, server, NULL, &error) == NULL) {
+			server->n_ahead--;
+			return;
+		}
+	}
 }
 
 void

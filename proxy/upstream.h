@@ -14,12 +14,15 @@
 #include "proxy/pool.h"
 
 /*	symbol		function	wanted latches	*/
-#define UPSTREAM_STATES(X)                                                 \
-	X(CONNECTING, connecting, LATCH_WRITABLE | LATCH_TIMER)            \
-	X(SENDING, sending, LATCH_READABLE | LATCH_WRITABLE | LATCH_TIMER) \
-	X(AWAITING, awaiting, LATCH_READABLE | LATCH_TIMER)                \
-	X(READING, reading, LATCH_READABLE | LATCH_TIMER)                  \
-	X(IDLE, idle, LATCH_READABLE | LATCH_TIMER)                        \
+#define UPSTREAM_STATES(X)                                                     \
+	X(CONNECTING, connecting, LATCH_WRITABLE | LATCH_TIMER)                \
+	X(VERIFYING, verifying, LATCH_READABLE | LATCH_WRITABLE | LATCH_TIMER) \
+	X(SENDING, sending, LATCH_READABLE | LATCH_WRITABLE | LATCH_TIMER)     \
+	X(AWAITING, awaiting, LATCH_READABLE | LATCH_TIMER)                    \
+	X(READING, reading, LATCH_READABLE | LATCH_TIMER)                      \
+	X(TUNNELLING, tunnelling,                                              \
+	    LATCH_READABLE | LATCH_WRITABLE | LATCH_TIMER)                     \
+	X(IDLE, idle, LATCH_READABLE | LATCH_TIMER)                            \
 	X(SPENT, spent, 0)
 
 struct exchange;
@@ -31,6 +34,9 @@ struct upstream;
 /* Open a connection to a server and carry the exchange over it: begins an
  * attempt.  Errors: the attempt has failed already. */
 void upstream_open(struct proxy *, struct server *, struct exchange *);
+
+/* Open idle connections to a server, as many as it lacks.  Errors: fewer. */
+void upstream_open_spares(struct proxy *, struct server *);
 
 /* Carry an exchange over a connection taken from the pool: begins an attempt.
  */

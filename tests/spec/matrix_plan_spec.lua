@@ -142,7 +142,14 @@ describe("a rule of what cannot be", function()
     for _, rule in ipairs(impossible.rules) do assert.truthy((left_out[rule.name] or 0) > 0, rule.name) end
     local n = 0
     for _ in pairs(left_out) do n = n + 1 end
-    assert.equal(#impossible.rules, n, "two rules have the same name")
+    assert.truthy(left_out[impossible.UNASKED] > 0)
+    assert.equal(#impossible.rules + 1, n, "two rules have the same name")
+  end)
+
+  it("leaves out a checkpoint that the proxy does not come to, and only then", function()
+    local wanted = with { order = set "held:verifying#1", point = set "idle" }
+    assert.same({}, ids(plan { wanted = wanted }))
+    assert.same({ "get/reused/idle/rst/held:verifying#1/none/cl" }, ids(plan { wanted = wanted, verifies = true }))
   end)
 
   it("is told by the list, the most frequent first", function()

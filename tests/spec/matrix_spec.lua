@@ -150,6 +150,29 @@ describe("--retry listed", function()
   end)
 end)
 
+describe("whatever way a request takes,", function()
+  for name, proxy in pairs {
+    ["asked connections"] = { verify = "options" },
+    ["asked spare connections"] = { verify = "options", spares = 2 },
+    ["connections opened ahead"] = { spares = 2 },
+    ["connections that nobody looked at"] = { verify = "none" },
+    ["fresh connections for what is unsafe"] = { probe_unsafe = "fresh" },
+    ["bodies that wait for a 100"] = { probe_unsafe = "expect" },
+    ["clients that are not kept"] = { persist_client = "false" },
+  } do
+    it("no cell shows a violation or advice: " .. name, function()
+      local n, n_held = 0, 0
+      for cell, r in pairs(play { proxy = proxy, shard = "1/7" }) do
+        n = n + 1
+        if cell:find("held:verifying", 1, true) and r.state == "ok" then n_held = n_held + 1 end
+        assert.is_false(r.violation or r.advice, cell)
+      end
+      assert.is_true(n > 600, n)
+      if name == "asked connections" then assert.is_true(n_held > 0) end
+    end)
+  end
+end)
+
 describe("--reuse never", function()
   it("misses every race on a reused connection, and says so", function()
     local rows = play { proxy = { reuse = "never" }, request = "get", connection = "reused", point = "arrival",

@@ -41,9 +41,13 @@ describe("every checkpoint of the proxy", function()
     ["session.lingering"] = { headers = { Connection = "close" }, early = true },
     ["session.ended"] = { headers = { Connection = "close" }, early = true },
     ["upstream.connecting"] = {},
+    ["upstream.verifying"] = { verify = "options" },
     ["upstream.sending"] = {},
     ["upstream.awaiting"] = {},
     ["upstream.reading"] = {},
+    ["upstream.tunnelling"] = { headers = { Connection = "upgrade", Upgrade = "chat" }, status = 101,
+      faults = { { on = "request_end", close = "fin", id = "h", say = "HTTP/1.1 101 Switching Protocols\r\n"
+        .. "Connection: upgrade\r\nUpgrade: chat\r\n\r\n" } } },
     ["upstream.idle"] = { early = true },
     ["upstream.spent"] = { max_uses = 1, early = true },
   }
@@ -52,7 +56,7 @@ describe("every checkpoint of the proxy", function()
     it("is reached and held: " .. point, function()
       local way = assert(ways[point], "no way is known to " .. point)
       local lab, backend, proxy, client = stage { backoff_ms = way.backoff_ms, max_uses = way.max_uses,
-        faults = way.faults }
+        verify = way.verify, faults = way.faults }
       proxy:hold(point)
       local exchange = client:start { method = way.method, headers = way.headers, id = "h",
         body = way.method and "x" }

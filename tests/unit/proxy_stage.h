@@ -43,6 +43,7 @@ struct stage_attempt {
 struct stage {
 	struct event_base *base;
 	struct proxy_options options;
+	struct proxy_clock clock;
 	struct proxy *proxy;
 	int backend; /* listening */
 	unsigned short front, back;
@@ -241,13 +242,13 @@ static inline void
 stage_open(struct stage *s, const char *const *options)
 {
 	static const struct stage empty;
-	struct proxy_clock clock = { s, stage_timer_new, stage_timer_arm,
-		stage_timer_cancel, stage_timer_free, stage_now_us };
 	char name[64], error[512];
 	int fd;
 
 	*s = empty;
 	s->limit = -1;
+	s->clock = (struct proxy_clock){ s, stage_timer_new, stage_timer_arm,
+		stage_timer_cancel, stage_timer_free, stage_now_us };
 	stage_of_clock = s;
 	s->base = event_base_new();
 	s->backend = stage_listen(&s->back);
@@ -267,7 +268,7 @@ stage_open(struct stage *s, const char *const *options)
 			abort();
 		}
 	}
-	s->proxy = proxy_new(s->base, &s->options, &clock, stage_watch, s);
+	s->proxy = proxy_new(s->base, &s->options, &s->clock, stage_watch, s);
 	fd = stage_listen(&s->front);
 	if (s->proxy == NULL || proxy_listen(s->proxy, fd) != 0)
 		abort();
@@ -403,6 +404,13 @@ stage_release(struct stage *s)
 #define OK_2 "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 #define GET  "GET /g HTTP/1.1\r\nHost: t\r\n\r\n"
 #define POST "POST /p HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n\r\nabc"
+
+#define UPGRADE                                                    \
+	"GET /chat HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\n" \
+	"Upgrade: chat\r\n\r\n"
+#define SWITCHED                               \
+	"HTTP/1.1 101 Switching Protocols\r\n" \
+	"Connection: upgrade\r\nUpgrade: chat\r\n\r\n"
 
 /* One exchange that leaves an idle connection in the pool.  Returns: the
  * backend's end of it. */

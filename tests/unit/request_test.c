@@ -167,7 +167,8 @@ rewriting(void)
 
 	backend.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	CHECK(read_head(head) == 0, "a head full of hops is fine");
-	request_write(&request, head, sizeof head - 1, &backend, true, &out);
+	request_write(
+	    &request, head, sizeof head - 1, &backend, true, false, &out);
 	buffer_append(&out, "", 1);
 	CHECK(strcmp(buffer_bytes(&out),
 		  "POST / HTTP/1.1\r\nA: 1\r\nContent-Length: 3\r\nHost: t\r\n"
@@ -175,8 +176,8 @@ rewriting(void)
 	    "Connection can remove neither Host nor Content-Length");
 	buffer_truncate(&out, 0);
 	read_head("GET / HTTP/1.0\r\n\r\n");
-	request_write(
-	    &request, "GET / HTTP/1.0\r\n\r\n", 18, &backend, false, &out);
+	request_write(&request, "GET / HTTP/1.0\r\n\r\n", 18, &backend, false,
+	    false, &out);
 	buffer_append(&out, "", 1);
 	CHECK(strcmp(buffer_bytes(&out),
 		  "GET / HTTP/1.1\r\nHost: 127.0.0.1:81\r\n"

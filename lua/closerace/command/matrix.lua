@@ -57,6 +57,7 @@ local function show_rules()
     for _, rule in ipairs(impossible.rules) do
       if rule.axis == axis then print(("%-10s %s"):format(axis, rule.name)) end
     end
+    if axis == "order" then print(("%-10s %s"):format(axis, impossible.UNASKED)) end
   end
 end
 

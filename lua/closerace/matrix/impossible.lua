@@ -18,6 +18,7 @@ local function tells_nobody(ending) return ending.name == "vanish" or ending.nam
 
 -- At which points a connection can end while an attempt stands at a checkpoint; at others, none has one to lose.
 local while_held = {
+  verifying = function(point) return point.rank == rank.idle end,
   sending = function(point) return point.rank <= rank.request_head end,
   awaiting = function(point) return point.rank >= rank.arrival end,
   relaying = function(point) return point.rank >= rank.idle end,
@@ -101,7 +102,8 @@ local rules = {
     name = "a stale 408 has to come before the request", axis = "order",
     holds = function(c)
       return c.ending.status == 408 and c.order.held
-        and not (c.point.name == "idle" and (c.order.held == "sending" or c.order.held == "choosing"))
+        and not (c.point.name == "idle" and (c.order.held == "sending" or c.order.held == "verifying"
+          or c.order.held == "choosing"))
     end,
   },
   {
@@ -134,7 +136,7 @@ local rules = {
     name = "without a failed attempt there is no second one", axis = "second",
     holds = function(c)
       if c.second.name == "none" then return false end
-      if c.point.name == "idle" then return c.order.held ~= "sending" end
+      if c.point.name == "idle" then return c.order.held ~= "sending" and c.order.held ~= "verifying" end
       return c.point.name == "response_end"
     end,
   },
@@ -173,7 +175,10 @@ local by_axis = {}
 for _, axis in ipairs(axes.names) do by_axis[axis] = {} end
 for _, rule in ipairs(rules) do table.insert(by_axis[rule.axis], rule) end
 
-local impossible = { rules = rules }
+--- Not impossible, but nothing for a proxy that does not ask its connections: the plan knows.
+local UNASKED = "without verify options, nobody comes to that checkpoint"
+
+local impossible = { rules = rules, UNASKED = UNASKED }
 
 --- The rule that leaves out a cell whose values are known up to axis; nil where it may go on.
 function impossible.rule(cell, axis)

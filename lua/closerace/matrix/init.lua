@@ -101,7 +101,7 @@ function Matrix.new(options)
   self.system = name_of(self.proxy)
   local stage <close> = stages.open { proxy = self.proxy }
   self.plan = planning.new {
-    wanted = wanted, full = options.full, stride = stride,
+    wanted = wanted, full = options.full, stride = stride, verifies = self.proxy.verify == "options",
     size = function(request, response, kind) return stage:size(request, response, kind) end,
   }
   self.sizes = stage.sizes

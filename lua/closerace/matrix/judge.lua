@@ -116,12 +116,25 @@ end
 
 function tests.R8(f)
   if f.verdict.name == "phantom" then return "broken" end
+  if f.answered_408 then return nil end
   return f.verdict.name == "garbled" and not is_own(f.reply, f.sendings) and "broken" or nil
 end
 
 function tests.R9(f)
   if not f.refused_early then return nil end
   return f.reply.status ~= 413 and "broken" or nil
+end
+
+--- Did the first attempt ride a connection of its own, where it was to ride a used one?
+local function rode_fresh(cell, facts)
+  local order = cell.order
+  if cell.connection.uses == 0 or order.name == "settled" or order.name == "close-first"
+    or order.name == "request-first" or order.held == "choosing" then
+    return false
+  end
+  local attempt, sending = facts.attempts[1], facts.sendings[1]
+  if attempt then return not attempt.reused end
+  return sending ~= nil and sending.request == 1
 end
 
 -- The cell's own request.
@@ -132,6 +145,8 @@ local function victim(cell, f)
     attempts = f.attempts,
     is_after_all = order == "settled",
     may_go_elsewhere = cell.second.name == "none",
+    -- On a connection that carried nothing before, a 408 is an answer.
+    answered_408 = cell.ending.status == 408 and f.reply.status == 408 and rode_fresh(cell, f),
     refused_early = cell.ending.status == 413 and f.verdict.reached,
   }
 end
@@ -165,18 +180,6 @@ end
 -- @return for each of the two: rule name → "broken", "permitted" or "unknown"; absent rules were kept
 function judge.findings(cell, facts)
   return findings(victim(cell, facts)), findings(next_one(cell, facts))
-end
-
---- Did the first attempt ride a connection of its own, where it was to ride a used one?
-local function rode_fresh(cell, facts)
-  local order = cell.order
-  if cell.connection.uses == 0 or order.name == "settled" or order.name == "close-first"
-    or order.name == "request-first" or order.held == "choosing" then
-    return false
-  end
-  local attempt, sending = facts.attempts[1], facts.sendings[1]
-  if attempt then return not attempt.reused end
-  return sending ~= nil and sending.request == 1
 end
 
 --- Was the race that the cell asks for the one that took place?  Nil where it was; else what came instead.

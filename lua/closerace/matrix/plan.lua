@@ -88,6 +88,11 @@ local function is_wanted(plan, axis, value, cell)
   return plan.full or axes.is_chosen(axis, value, cell)
 end
 
+--- Why the system cannot play a value; nil where it can.
+local function lacks(plan, axis, value)
+  if axis == "order" and value.held == "verifying" and not plan.verifies then return impossible.UNASKED end
+end
+
 local function add_blocks(plan, cell, depth)
   local axis = axes.names[depth]
   if not axis then
@@ -102,8 +107,9 @@ local function add_blocks(plan, cell, depth)
     cell[axis] = value
     if is_wanted(plan, axis, value, cell) then
       local rule = impossible.rule(cell, axis)
-      if rule then
-        plan.left_out[rule.name] = (plan.left_out[rule.name] or 0) + 1
+      local why = rule and rule.name or lacks(plan, axis, value)
+      if why then
+        plan.left_out[why] = (plan.left_out[why] or 0) + 1
       else
         add_blocks(plan, cell, depth + 1)
       end
@@ -118,10 +124,12 @@ end
 -- @param options.wanted  axis name → set of value names; an axis that is absent has its chosen values, or all with full
 -- @param options.full    every value, every offset
 -- @param options.stride  with full: every n-th offset
+-- @param options.verifies  does the proxy come to its checkpoint "verifying"?
 -- @param options.size    function(request, response, "request" | "response"): bytes on the wire
 function Plan.new(options)
   local plan = setmetatable({
     wanted = options.wanted or {}, full = options.full, stride = options.stride or 1, size = options.size,
+    verifies = options.verifies,
     blocks = {}, total = 0, left_out = {},
   }, Plan)
   add_blocks(plan, {}, 1)

@@ -1,0 +1,238 @@
+/* Connections that are verified, opened ahead, spared, or somewhere else. */
+#include "check.h"
+#include "proxy_stage.h"
+
+static struct stage stage;
+
+#define PROBE "OPTIONS * HTTP/1.1\r\nHost: 127.0.0.1:"
+
+/* The backend is asked on conn and answers. */
+static bool
+is_asked(struct stage *s, int conn, const char *answer)
+{
+	bool asked = strncmp(stage_hear(s, conn, "\r\n\r\n"), PROBE,
+			 sizeof PROBE - 1) == 0;
+
+	stage_say(s, conn, answer);
+	return asked;
+}
+
+static void
+verified(void)
+{
+	static const char *const options[] = { "verify=options",
+		"connect_timeout_ms=3000", NULL };
+	struct stage *s = &stage;
+	int client, conn;
+
+	stage_open(s, options);
+	client = stage_client(s);
+	stage_say(s, client, POST);
+	conn = stage_accept(s);
+	CHECK(is_asked(s, conn,
+		  "HTTP/1.1 405 No\r\nTransfer-Encoding: chunked\r\n\r\n"
+		  "3\r\nabc\r\n0\r\n\r\n"),
+	    "a fresh connection is asked first");
+	CHECK(stage_hears(s, conn, "abc", "POST /p"),
+	    "any answer says that somebody is there");
+	stage_say(s, conn, OK_2);
+	CHECK(stage_hears(s, client, "ok", "200 OK") && stage_n_pooled(s) == 1,
+	    "then the request goes");
+	stage_say(s, client, POST);
+	CHECK(is_asked(s, conn, OK_2) && stage_hears(s, conn, "abc", "POST /p"),
+	    "a pooled one is asked again");
+	stage_say(s, conn, OK_2);
+	stage_hear(s, client, "ok");
+
+	stage_say(s, client, POST);
+	stage_hear(s, conn, "\r\n\r\n");
+	close(conn);
+	conn = stage_accept(s);
+	CHECK(s->attempts[2].facts.sent == 0 &&
+		s->attempts[2].action == RETRY_ELSEWHERE,
+	    "one that dies of it has cost nothing, not even a POST");
+	CHECK(is_asked(s, conn,
+		  "HTTP/1.1 200 OK\r\nConnection: close\r\n"
+		  "Content-Length: 0\r\n\r\n"),
+	    "and a fresh one is taken");
+	close(conn);
+	conn = stage_accept(s);
+	CHECK(is_asked(s, conn, OK_2) && stage_hears(s, conn, "abc", "POST /p"),
+	    "one that will close is as good as closed");
+	stage_say(s, conn, OK_2);
+	stage_hear(s, client, "ok");
+
+	stage_say(s, client, GET);
+	stage_hear(s, conn, "\r\n\r\n");
+	stage_advance(s, 3000);
+	close(conn);
+	conn = stage_accept(s);
+	CHECK(conn >= 0, "one that does not answer in time is left");
+	close(client);
+	stage_settle(s);
+	close(conn);
+	stage_close(s);
+}
+
+static void
+ahead(void)
+{
+	static const char *const options[] = { "spares=2", NULL };
+	struct stage *s = &stage;
+	int client, conns[4];
+
+	stage_open(s, options);
+	conns[0] = stage_accept(s);
+	conns[1] = stage_accept(s);
+	stage_settle(s);
+	CHECK(stage_n_pooled(s) == 2, "spare connections are there at once");
+	client = stage_client(s);
+	stage_say(s, client, GET);
+	conns[2] = stage_accept(s);
+	stage_settle(s);
+	CHECK(stage_n_pooled(s) == 2, "one that is taken is made up for");
+	CHECK(stage_hears(s, conns[1], "\r\n\r\n", "GET /g"),
+	    "the request rides the youngest");
+	stage_say(s, conns[1], OK_2);
+	stage_hear(s, client, "ok");
+	CHECK(stage_n_pooled(s) == 3 && s->attempts[0].facts.reused,
+	    "which then waits with the others");
+	stage_reset(s, conns[0]);
+	stage_settle(s);
+	CHECK(stage_n_pooled(s) == 2 && s->n_opened == 4,
+	    "a spare one that dies is missed by nobody yet");
+	close(s->backend);
+	s->backend = -1;
+	stage_fin(s, conns[1]);
+	stage_fin(s, conns[2]);
+	stage_say(s, client, GET);
+	CHECK(stage_hears(s, client, "made\n", "502 Bad Gateway"),
+	    "without a backend there are none, and the client is told");
+	CHECK(proxy_n_upstreams(s->proxy) == 0, "nor is one left behind");
+	close(client);
+	close(conns[1]);
+	close(conns[2]);
+	stage_close(s);
+}
+
+#define POST_HEAD "POST /p HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n"
+
+static void
+spared(void)
+{
+	static const char *const fresh[] = { "probe_unsafe=fresh", NULL };
+	static const char *const expect[] = { "probe_unsafe=expect", NULL };
+	struct stage *s = &stage;
+	int client, conn, other;
+
+	stage_open(s, fresh);
+	client = stage_client(s);
+	conn = stage_warm(s, client);
+	stage_say(s, client, POST);
+	other = stage_accept(s);
+	CHECK(other >= 0 && stage_hears(s, other, "abc", POST_HEAD),
+	    "fresh: a POST does not ride a pooled connection");
+	close(other);
+	close(conn);
+	close(client);
+	stage_close(s);
+
+	stage_open(s, expect);
+	client = stage_client(s);
+	conn = stage_warm(s, client);
+	stage_say(s, client, POST);
+	CHECK(strcmp(stage_hear(s, conn, "\r\n\r\n"),
+		  POST_HEAD "Expect: 100-continue\r\n"
+			    "Via: 1.1 closerace\r\n\r\n") == 0,
+	    "expect: it does, but only its head");
+	stage_say(s, conn, "HTTP/1.1 100 Continue\r\n\r\n");
+	CHECK(strcmp(stage_hear(s, conn, "abc"), "abc") == 0,
+	    "until 100 (Continue) comes");
+	stage_say(s, conn, OK_2);
+	CHECK(strncmp(stage_hear(s, client, "ok"), "HTTP/1.1 200", 12) == 0,
+	    "which the client did not ask for and does not see");
+	stage_say(s, client, POST);
+	stage_hear(s, conn, "\r\n\r\n");
+	stage_advance(s, 1000);
+	CHECK(strcmp(stage_hear(s, conn, "abc"), "abc") == 0,
+	    "or a second has passed");
+	stage_say(s, conn, OK_2);
+	stage_hear(s, client, "ok");
+	stage_say(s, client, POST);
+	stage_hear(s, conn, "\r\n\r\n");
+	close(conn);
+	CHECK(stage_hears(s, client, "repeated\n", "502 Bad Gateway") &&
+		strstr(s->heard, "the request body was not sent"),
+	    "a connection that dies meanwhile has never had the body");
+	close(client);
+	stage_close(s);
+}
+
+static void
+elsewhere(void)
+{
+	struct stage *s = &stage;
+	struct stage_attempt *a = s->attempts;
+	char error[256], address[32];
+	struct proxy *second;
+	unsigned short port;
+	int client, conn, other = stage_listen(&port);
+
+	stage_open(s, NULL);
+	snprintf(address, sizeof address, "127.0.0.1:%u", port);
+	proxy_options_set(
+	    &s->options, "upstream", address, error, sizeof error);
+	second = proxy_new(s->base, &s->options, &s->clock, stage_watch, s);
+	proxy_free(s->proxy);
+	s->proxy = second;
+	proxy_listen(second, stage_listen(&s->front));
+
+	client = stage_client(s);
+	conn = stage_warm(s, client);
+	stage_say(s, client, GET);
+	stage_settle(s);
+	CHECK(accept(other, NULL, NULL) >= 0 && s->account.upstream == 0,
+	    "two upstreams take turns");
+	close(client);
+	stage_settle(s);
+
+	/* The next in turn is the first one; its pooled connection dies. */
+	client = stage_client(s);
+	stage_hold(s, "upstream.sending", 1);
+	s->n_attempts = 0;
+	stage_say(s, client, GET);
+	stage_fin(s, conn);
+	stage_release(s);
+	CHECK(s->n_attempts == 1 && a[0].facts.reused &&
+		a[0].action == RETRY_AGAIN,
+	    "a request that is lost on one");
+	CHECK(accept(other, NULL, NULL) >= 0, "is tried again at the other");
+	close(client);
+	close(conn);
+	stage_settle(s);
+
+	close(s->backend);
+	s->backend = -1;
+	client = stage_client(s);
+	s->n_attempts = 0;
+	stage_say(s, client, POST);
+	CHECK(s->n_attempts == 1 && a[0].action == RETRY_ELSEWHERE &&
+		a[0].facts.sent == 0,
+	    "one that is not there");
+	CHECK((conn = accept(other, NULL, NULL)) >= 0,
+	    "costs a POST nothing but the way to the other");
+	close(conn);
+	close(other);
+	close(client);
+	stage_close(s);
+}
+
+int
+main(void)
+{
+	verified();
+	ahead();
+	spared();
+	elsewhere();
+	return CHECK_DONE();
+}
