@@ -30,7 +30,9 @@
 #include "proxy/internal.h"
 
 enum {
-	READ_SIZE = 16384,
+	READ_SIZE = 65536,
+	/* as much content is worth being read past the reader's buffer */
+	DIRECT_SIZE = 8192,
 	/* for a 100, until the body is sent without it (RFC 9110 10.1.1) */
 	EXPECT_WAIT_MS = 1000
 };
@@ -545,31 +547,81 @@ reading_ended(struct upstream *u)
 	}
 }
 
-/* In:  READING, something to read.  Out: IDLE (whole, may be reused), SPENT. */
+/* A long body goes straight to where the client's bytes are.
+ * Out: READING to go on, IDLE, SPENT; *more: it was read without an end. */
 static enum state
-reading(struct upstream *u)
+read_directly(struct upstream *u, size_t size, bool *more)
 {
-	struct proxy_actor *a = &u->actor;
-	struct exchange *x = a->exchange;
+	struct exchange *x = u->actor.exchange;
 	struct io_result r;
-	enum state next;
 
-	if (x == NULL)
-		return SPENT;
-	if (a->latches & LATCH_TIMER)
-		return timed_out(u);
+	if (size > READ_SIZE)
+		size = READ_SIZE;
+	*more = false;
+	if ((u->actor.latches & LATCH_READABLE) == 0)
+		return READING;
+	if (buffer_reserve(&x->down, size) == NULL)
+		return out_of_memory(u);
+	r = actor_fill(&u->actor, &x->down, size);
+	if (r.outcome == IO_EOF || r.outcome == IO_FAILED)
+		return reading_ended(u);
+	if (r.outcome == IO_AGAIN)
+		return READING;
+	*more = true;
+	x->now.received += r.n;
+	if (response_reader_skip(&x->answer, r.n) == RESPONSE_WHOLE)
+		return finished(u);
+	actor_poke(x->session);
+	return READING;
+}
+
+/* Read what there is, as long as the client's side takes it.
+ * Out: READING (all was used), IDLE, SPENT. */
+static enum state
+read_on(struct upstream *u)
+{
+	struct exchange *x = u->actor.exchange;
+	enum state next;
+	size_t direct;
+	struct io_result r;
+	bool more;
+
 	for (;;) {
 		if (response_reader_has_news(&x->answer)) {
 			next = use_input(u);
 			if (next != READING)
 				return next;
 		}
+		direct = response_reader_direct(&x->answer, x);
+		if (direct >= DIRECT_SIZE && exchange_takes_content(x)) {
+			next = read_directly(u, direct, &more);
+			if (next != READING || !more)
+				return next;
+			continue;
+		}
 		r = fill(u);
 		if (r.outcome == IO_EOF || r.outcome == IO_FAILED)
 			return reading_ended(u);
 		if (r.outcome == IO_AGAIN)
-			break;
+			return READING;
 	}
+}
+
+/* In:  READING, something to read.  Out: IDLE (whole, may be reused), SPENT. */
+static enum state
+reading(struct upstream *u)
+{
+	struct proxy_actor *a = &u->actor;
+	struct exchange *x = a->exchange;
+	enum state next;
+
+	if (x == NULL)
+		return SPENT;
+	if (a->latches & LATCH_TIMER)
+		return timed_out(u);
+	next = read_on(u);
+	if (next != READING)
+		return next;
 	if (exchange_takes_content(x))
 		expect_byte(u);
 	else
