@@ -6,6 +6,7 @@
 #   make             build only: build/closerace, -proxy, -backend, core.so
 #   make lint        clang-format, luacheck          make layers   who may include what
 #   make bench       the proxy beside HAProxy, nginx and a bare relay
+#   make bench-idle  its memory for an idle connection
 #   make bench-matrix, bench-trials   the matrix beside a bare loop; one race
 #   make test-bare   run and test in a bare Debian
 #   make valgrind    every test again, under valgrind
@@ -204,6 +205,11 @@ bench: setup-bench
 	$(Q)$(MAKE) -s all $(B)/bench/relay
 	$(Q)$(LUA) tests/bench/proxy.lua
 
+bench-idle: setup-run
+	$(Q)$(MAKE) -s all $(B)/bench/idle
+	$(Q)$(B)/bench/idle $(B)/closerace-proxy
+	$(Q)$(B)/bench/idle $(B)/closerace-proxy 10000 5000 65536
+
 bench-trials: setup-run
 	$(Q)$(MAKE) -s all
 	$(Q)$(B)/closerace run tests/bench/trials.lua
@@ -245,6 +251,6 @@ clean:
 	rm -rf build compile_commands.json
 
 -include $(wildcard $(O)/*.d $(O)/*/*.d $(B)/unit/*.d)
-.PHONY: all setup-run setup-test setup-bench setup-bare run examples test unit-programs valgrind layers lint bench bench-matrix bench-trials soak test-bare install clean
+.PHONY: all setup-run setup-test setup-bench setup-bare run examples test unit-programs valgrind layers lint bench bench-idle bench-matrix bench-trials soak test-bare install clean
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -22,7 +22,7 @@ struct end {
 	struct end *other, *next;
 	int fd;
 	size_t begin, size;
-	char bytes[16384];
+	char bytes[65536];
 };
 
 static int poller;
