@@ -5,6 +5,7 @@
 #   make test        install what is missing, run every check
 #   make             build only: build/closerace, -proxy, -backend, core.so
 #   make lint        clang-format, luacheck          make layers   who may include what
+#   make manual      write into proxy/README.md what the code says
 #   make bench       the proxy beside HAProxy, nginx and a bare relay
 #   make bench-idle  its memory for an idle connection
 #   make bench-matrix, bench-trials   the matrix beside a bare loop; one race
@@ -201,6 +202,15 @@ lint:
 	$(Q)clang-format --dry-run -Werror $(wildcard */*.[ch] tests/*/*.[ch])
 	$(Q)luacheck -q --config tests/luacheckrc lua tests .busted
 
+# proxy/README.md says what the code says.
+manual: $(B)/closerace-proxy $(B)/manual/tables
+	$(Q)$(LUA) tests/manual/write.lua $(B)
+manual-check: $(B)/closerace-proxy $(B)/manual/tables
+	$(Q)$(LUA) tests/manual/write.lua $(B) check
+$(B)/manual/%: tests/manual/%.c $(O)/proxy.a Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(call cflags,tests) -o $@ $< $(O)/proxy.a
+
 bench: setup-bench
 	$(Q)$(MAKE) -s all $(B)/bench/relay
 	$(Q)$(LUA) tests/bench/proxy.lua
@@ -251,6 +261,6 @@ clean:
 	rm -rf build compile_commands.json
 
 -include $(wildcard $(O)/*.d $(O)/*/*.d $(B)/unit/*.d)
-.PHONY: all setup-run setup-test setup-bench setup-bare run examples test unit-programs valgrind layers lint bench bench-idle bench-matrix bench-trials soak test-bare install clean
+.PHONY: all setup-run setup-test setup-bench setup-bare run examples test unit-programs valgrind layers lint manual manual-check bench bench-idle bench-matrix bench-trials soak test-bare install clean
 .DELETE_ON_ERROR:
 .SECONDARY:

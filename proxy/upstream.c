@@ -1,15 +1,14 @@
 /* upstream.c - the upstream connection state machine.
  *
- *   CONNECTING ──> SENDING ──all sent──> AWAITING ──final response──> READING
- *      │ │  │       ^ ^ └───────final response (early)────────────────^  │  │
- *      │ │  v       │ │                                                  │  v
- *      │ │ VERIFYING┘ │                                                  │ TUNNELLING
- *      │ │   ^        │                                                  │
- *    spare └─┤        │                                                  │
- *      v     │        │                                                  │
- *      IDLE ─┴────────┘ <─────────────whole, may be reused───────────────┘
+ *   CONNECTING ─────> SENDING ──all sent──> AWAITING ──response──> READING
+ *    │      │          ^ ^ └────────early response─────────────────^ │ │
+ *    │      v          │ │                                           │ │
+ *    │   VERIFYING ────┘ │                                TUNNELLING <─┘ 101
+ *    │      ^            │                                           │
+ *    └──> IDLE ──────────┘                                           │
+ *  ahead   ^───────────────────whole, may be reused──────────────────┘
  *
- *   verify options: a connection that is to carry a request goes by VERIFYING
+ *   with verify options, a connection that is to send goes by VERIFYING
  *   every state ──> SPENT: the peer is gone, the time is over, nobody needs
  *   it any more, or it must not be used again
  *

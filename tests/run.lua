@@ -216,7 +216,8 @@ local passes = {}
 function passes.plain()
   return {
     build = BUILD,
-    groups = { "lint", target "lint", "layers", target "layers", "unit", unit, "specs", specs, "examples", examples },
+    groups = { "lint", target "lint", "layers", target "layers", "manual", target "manual-check",
+      "unit", unit, "specs", specs, "examples", examples },
   }
 end
 
