@@ -10,6 +10,9 @@
 
 #include "proxy/head.h"
 
+/* No longer a trailer section is taken. */
+#define BODY_TRAILER_MAX 8192
+
 enum body_result {
 	BODY_MORE, /* everything was used; more is needed */
 	BODY_DONE, /* it has ended; what is left is not its own */
@@ -25,7 +28,11 @@ struct body {
 	uint64_t left; /* FRAMING_LENGTH */
 	body_content_fn *content;
 	void *arg;
-	llhttp_t parser; /* FRAMING_CHUNKED */
+	/* FRAMING_CHUNKED */
+	llhttp_t parser;
+	bool in_value;	       /* of a trailer field, not its name */
+	struct buffer trailer; /* field lines, each with its CRLF */
+	const char *why;       /* BAD: what llhttp does not say */
 };
 
 /* Begin.  length counts with FRAMING_LENGTH. */
@@ -51,5 +58,11 @@ enum body_result body_skip(struct body *, size_t size);
 
 /* What was wrong; a static sentence. */
 const char *body_error(const struct body *);
+
+/* Append the end of a chunked body: the last chunk, and those fields of the
+ * trailer section that may go on.  What says something about framing, routing,
+ * credentials or the content may not (RFC 9110 6.5.1).
+ * Returns: false when out of memory. */
+bool body_end_chunks(const struct body *, struct buffer *out);
 
 #endif

@@ -85,6 +85,8 @@ exchange_free(struct exchange *x)
 	buffer_free(&x->down);
 	buffer_free(&x->reader.in);
 	buffer_free(&x->answer.in);
+	buffer_free(&x->reader.body.trailer);
+	buffer_free(&x->answer.body.trailer);
 	free(x);
 }
 
@@ -92,7 +94,8 @@ size_t
 exchange_memory(const struct exchange *x)
 {
 	return sizeof *x + x->head.capacity + x->up.capacity +
-	    x->down.capacity + x->reader.in.capacity + x->answer.in.capacity;
+	    x->down.capacity + x->reader.in.capacity + x->answer.in.capacity +
+	    x->reader.body.trailer.capacity + x->answer.body.trailer.capacity;
 }
 
 /* Append bytes, as a chunk where the other side gets chunks. */
@@ -128,7 +131,7 @@ exchange_end_body(struct exchange *x)
 	x->whole = true;
 	if (x->unwanted || x->request.framing != FRAMING_CHUNKED)
 		return true;
-	return buffer_append(&x->up, "0\r\n\r\n", 5);
+	return body_end_chunks(&x->reader.body, &x->up);
 }
 
 bool
@@ -268,7 +271,7 @@ exchange_add_content(struct exchange *x, const char *bytes, size_t size)
 bool
 exchange_end_content(struct exchange *x)
 {
-	return !x->chunked || buffer_append(&x->down, "0\r\n\r\n", 5);
+	return !x->chunked || body_end_chunks(&x->answer.body, &x->down);
 }
 
 bool

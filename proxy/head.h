@@ -117,9 +117,9 @@ struct head_hops {
 };
 
 /* The names that end at every hop: where drops begins. */
-#define HEAD_DROPS                                                             \
-	(1u << NAME_CONNECTION | 1u << NAME_KEEP_ALIVE |                       \
-	    1u << NAME_PROXY_CONNECTION | 1u << NAME_TE | 1u << NAME_TRAILER | \
+#define HEAD_DROPS                                        \
+	(1u << NAME_CONNECTION | 1u << NAME_KEEP_ALIVE |  \
+	    1u << NAME_PROXY_CONNECTION | 1u << NAME_TE | \
 	    1u << NAME_TRANSFER_ENCODING | 1u << NAME_UPGRADE)
 
 /* Note what a field that was read means for what goes on, one after the other.

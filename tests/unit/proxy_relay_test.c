@@ -79,13 +79,15 @@ passes(void)
 	    "HTTP/1.1 204 No Content\r\nVia: 1.1 closerace\r\n\r\n", true);
 	through("chunks, their extensions and trailers",
 	    "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: Chunked\r\n\r\n"
-	    "3;x=y\r\nabc\r\n0\r\nT: v\r\n\r\n",
+	    "3;x=y\r\nabc\r\n0\r\nT: v\r\nContent-Length: 9\r\nHost: a\r\n\r\n",
 	    "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n"
-	    "Via: 1.1 closerace\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
-	    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-	    "2;q\r\nok\r\n0\r\nT: v\r\n\r\n",
-	    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
-	    "Via: 1.1 closerace\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+	    "Via: 1.1 closerace\r\n\r\n3\r\nabc\r\n0\r\nT: v\r\n\r\n",
+	    "HTTP/1.1 200 OK\r\nTrailer: T, Empty\r\n"
+	    "Transfer-Encoding: chunked\r\n\r\n"
+	    "2;q\r\nok\r\n0\r\nSet-Cookie: a\r\nT:  v\r\nEmpty:\r\n\r\n",
+	    "HTTP/1.1 200 OK\r\nTrailer: T, Empty\r\n"
+	    "Transfer-Encoding: chunked\r\nVia: 1.1 closerace\r\n\r\n"
+	    "2\r\nok\r\n0\r\nT: v\r\nEmpty: \r\n\r\n",
 	    true);
 	through("HEAD", "HEAD / HTTP/1.1\r\nHost: t\r\n\r\n",
 	    "HEAD / HTTP/1.1\r\nHost: t\r\nVia: 1.1 closerace\r\n\r\n",

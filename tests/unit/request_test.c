@@ -161,7 +161,7 @@ rewriting(void)
 	static const char head[] =
 	    "POST / HTTP/1.0\r\nA: 1\r\nConnection: host, content-length, b\r\n"
 	    "B: 2\r\nContent-Length: 3\r\nExpect: 100-continue\r\nHost: t\r\n"
-	    "Proxy-Connection: close\r\nTrailer: x\r\n\r\n";
+	    "Proxy-Connection: close\r\nTE: trailers\r\n\r\n";
 	struct sockaddr_in backend = { .sin_port = htons(81) };
 	struct buffer out = { 0 };
 
