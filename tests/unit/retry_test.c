@@ -50,6 +50,17 @@ static const struct attempt stale_408 = { .reused = true,
 	.received_final = 60,
 	.stale_408 = true };
 
+static const struct attempt refused_one_of_two = { .error = ECONNREFUSED,
+	.others_left = true };
+static const struct attempt too_slow_one_of_two = { .timed_out = true,
+	.others_left = true };
+static const struct attempt silent_one_of_two = {
+	.sent = 90, .timed_out = true, .others_left = true
+};
+static const struct attempt withheld = {
+	.reused = true, .sent = 90, .peer_closed = true, .body_withheld = true
+};
+
 static const struct {
 	const char *what;
 	enum retry_policy policy;
@@ -117,6 +128,22 @@ static const struct {
 	    RETRY_GIVE_UP, "connecting timed out" },
 	{ "response timeout", RETRY_ALWAYS, &plain_get, &silent, 1,
 	    RETRY_GIVE_UP, "the response timed out" },
+	/* Several upstreams. */
+	{ "refused by one of two: POST", RETRY_NEVER, &post,
+	    &refused_one_of_two, 0, RETRY_ELSEWHERE, "nothing was sent" },
+	{ "connect timeout at one of two", RETRY_NEVER, &plain_get,
+	    &too_slow_one_of_two, 0, RETRY_ELSEWHERE, "nothing was sent" },
+	{ "response timeout at one of two", RETRY_ALWAYS, &plain_get,
+	    &silent_one_of_two, 1, RETRY_GIVE_UP, "the response timed out" },
+	/* A body that waited for a 100. */
+	{ "withheld: POST", RETRY_IDEMPOTENT, &post, &withheld, 1,
+	    RETRY_GIVE_UP,
+	    "the request body was not sent, and the request may not be "
+	    "repeated" },
+	{ "withheld: PUT", RETRY_IDEMPOTENT, &query_get, &withheld, 1,
+	    RETRY_AGAIN, "idempotent method" },
+	{ "withheld: listed POST", RETRY_LISTED, &listed_post, &withheld, 1,
+	    RETRY_AGAIN, "known to be repeatable" },
 	/* R5 and its one exception, R8. */
 	{ "a byte of the final response", RETRY_ALWAYS, &plain_get, &begun, 1,
 	    RETRY_GIVE_UP, "a final response had begun" },
