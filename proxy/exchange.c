@@ -237,6 +237,16 @@ exchange_add_interim(
 	return true;
 }
 
+/* A backend that answers before it has the whole request may go on reading it
+ * (a stream that is answered as it comes), unless it was an error, or nobody
+ * waits for the body (RFC 9112 9.5, RFC 9110 10.1.1). */
+static bool
+refuses_body(const struct exchange *x)
+{
+	return x->response.status >= 300 || x->now.body_withheld ||
+	    (x->request.expects_continue && x->n_body == 0);
+}
+
 bool
 exchange_add_final(struct exchange *x, const char *head, size_t size)
 {
@@ -253,7 +263,7 @@ exchange_add_final(struct exchange *x, const char *head, size_t size)
 	/* What is left of the request would be read as the next one. */
 	if (x->ends_by_close || !x->whole)
 		x->close = true;
-	if (!x->tunnel && !exchange_all_sent(x))
+	if (!x->tunnel && !exchange_all_sent(x) && refuses_body(x))
 		x->unwanted = true;
 	if (x->close)
 		connection = RESPONSE_CLOSE;

@@ -59,7 +59,7 @@ struct exchange {
 	size_t replay_bytes; /* of body, at most */
 	size_t n_body;	     /* so far */
 	bool whole;	     /* the client has sent all of it */
-	bool unwanted;	     /* the final response came first: send no more */
+	bool unwanted;	     /* answered already: no more of it is sent */
 
 	size_t down_interim;
 	bool final_given;	  /* a byte of the final response has left */

@@ -19,7 +19,7 @@
 	X(VERIFYING, verifying, LATCH_READABLE | LATCH_WRITABLE | LATCH_TIMER) \
 	X(SENDING, sending, LATCH_READABLE | LATCH_WRITABLE | LATCH_TIMER)     \
 	X(AWAITING, awaiting, LATCH_READABLE | LATCH_TIMER)                    \
-	X(READING, reading, LATCH_READABLE | LATCH_TIMER)                      \
+	X(READING, reading, LATCH_READABLE | LATCH_WRITABLE | LATCH_TIMER)     \
 	X(TUNNELLING, tunnelling,                                              \
 	    LATCH_READABLE | LATCH_WRITABLE | LATCH_TIMER)                     \
 	X(IDLE, idle, LATCH_READABLE | LATCH_TIMER)                            \

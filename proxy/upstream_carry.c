@@ -204,7 +204,7 @@ upstream_sending(struct upstream *u)
 		return UPSTREAM_AWAITING;
 	withheld = x->now.body_withheld;
 	next = look_for_response(u, UPSTREAM_SENDING);
-	if (next == UPSTREAM_READING)
+	if (next == UPSTREAM_READING && u->write_failed)
 		x->unwanted = true;
 	if (next == UPSTREAM_SENDING && withheld && !x->now.body_withheld)
 		return upstream_sending(u); /* the 100 came */
@@ -258,13 +258,14 @@ allowed_idle(struct upstream *u, const struct response *r)
 static enum upstream_state
 finished(struct upstream *u)
 {
-	const struct exchange *x = u->actor.exchange;
+	struct exchange *x = u->actor.exchange;
 	const struct response *r = &x->response;
 	bool again = exchange_all_sent(x) && !x->asks_close &&
 	    !r->announces_close && !x->tunnel && r->framing != FRAMING_CLOSE &&
 	    buffer_size(&x->answer.in) == 0 && u->actor.error == 0 &&
 	    !u->actor.peer_closed && allowed_idle(u, r);
 
+	x->unwanted = !exchange_all_sent(x);
 	settle(u, ATTEMPT_GOOD);
 	return again ? UPSTREAM_IDLE : UPSTREAM_SPENT;
 }
@@ -386,10 +387,13 @@ upstream_reading(struct upstream *u)
 		return UPSTREAM_SPENT;
 	if (a->latches & LATCH_TIMER)
 		return upstream_timed_out(u);
+	/* The response may have begun before the request's end. */
+	if (!exchange_all_sent(x) && !x->unwanted && !send_request(u))
+		u->write_failed = x->unwanted = true;
 	next = read_on(u);
 	if (next != UPSTREAM_READING)
 		return next;
-	if (exchange_takes_content(x))
+	if (exchange_takes_content(x) && (x->whole || x->unwanted))
 		expect_byte(u);
 	else
 		actor_arm(a, 0); /* the client is slow, not the backend */

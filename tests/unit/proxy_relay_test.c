@@ -161,6 +161,59 @@ versions(void)
 	    true);
 }
 
+/* The response begins before its request has ended. */
+static void
+both_at_once(void)
+{
+	static const char head[] =
+	    "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 6\r\n\r\nab";
+	struct stage *s = &stage;
+	int client, conn;
+
+	stage_open(s, NULL);
+	client = stage_client(s);
+	stage_say(s, client, head);
+	conn = stage_accept(s);
+	stage_hear(s, conn, "\r\n\r\nab");
+	stage_say(s, conn, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nAB");
+	CHECK(stage_hears(s, client, "AB", "Connection: close\r\n"),
+	    "an answer to half a request is passed on");
+	stage_say(s, client, "cd");
+	CHECK(strcmp(stage_hear(s, conn, "cd"), "cd") == 0,
+	    "and the request goes on beside it");
+	stage_say(s, conn, "CD");
+	stage_hear(s, client, "CD");
+	stage_say(s, client, "ef");
+	stage_hear(s, conn, "ef");
+	stage_say(s, conn, "EF");
+	CHECK(strcmp(stage_hear(s, client, NULL), "EF<fin>") == 0 &&
+		stage_n_pooled(s) == 1 && s->attempts[0].good,
+	    "until both have ended");
+	close(client);
+
+	client = stage_client(s);
+	stage_say(s, client, head);
+	stage_hear(s, conn, "\r\n\r\nab");
+	stage_say(s, conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+	CHECK(stage_hears(s, client, NULL, "ok<fin>") && stage_n_pooled(s) == 0,
+	    "behind a whole answer, the rest of the request is not awaited");
+	close(client);
+	close(conn);
+
+	client = stage_client(s);
+	stage_say(s, client, head);
+	conn = stage_accept(s);
+	stage_hear(s, conn, "\r\n\r\nab");
+	stage_say(s, conn, "HTTP/1.1 413 No\r\nContent-Length: 9\r\n\r\nno");
+	stage_hear(s, client, "no");
+	stage_say(s, client, "cdef");
+	CHECK(strcmp(stage_hear(s, conn, "c"), "<nothing>") == 0,
+	    "nor is it sent on beside an error");
+	close(client);
+	close(conn);
+	stage_close(s);
+}
+
 /* The response ends too early. */
 static void
 cut(const char *what, const char *ask, const char *answer, const char *rest,
@@ -544,6 +597,7 @@ int
 main(void)
 {
 	passes();
+	both_at_once();
 	versions();
 	cuts();
 	told_of_bad_responses();
