@@ -41,7 +41,7 @@ Q     := $(if $(V),,@)
 RUN_PACKAGES  := gcc libc6-dev pkg-config libevent-dev libmicrohttpd-dev \
                  liblua5.4-dev lua5.4 lua-cjson node-llhttp
 TEST_PACKAGES := $(RUN_PACKAGES) lua-busted lua-check clang-format libasan8 \
-                 libubsan1 valgrind curl haproxy jq libxml2-utils perl parallel
+                 libubsan1 valgrind curl nodejs haproxy jq libxml2-utils perl parallel
 BENCH_PACKAGES := $(RUN_PACKAGES) haproxy nginx-light wrk curl
 BARE_PACKAGES := debootstrap debian-archive-keyring
 
