@@ -8,6 +8,7 @@
 #   make manual      write into proxy/README.md what the code says
 #   make bench       the proxy beside HAProxy, nginx and a bare relay
 #   make bench-idle  its memory for an idle connection
+#   make clients     wrk, h2load and Chromium through the proxy
 #   make bench-matrix, bench-trials   the matrix beside a bare loop; one race
 #   make test-bare   run and test in a bare Debian
 #   make valgrind    every test again, under valgrind
@@ -43,6 +44,7 @@ RUN_PACKAGES  := gcc libc6-dev pkg-config libevent-dev libmicrohttpd-dev \
 TEST_PACKAGES := $(RUN_PACKAGES) lua-busted lua-check clang-format libasan8 \
                  libubsan1 valgrind curl nodejs haproxy jq libxml2-utils perl parallel
 BENCH_PACKAGES := $(RUN_PACKAGES) haproxy nginx-light wrk curl
+CLIENT_PACKAGES := $(RUN_PACKAGES) nodejs curl wrk nghttp2-client chromium
 BARE_PACKAGES := debootstrap debian-archive-keyring
 
 absent  = $(strip $(foreach p,$(1),$(if $(filter install,\
@@ -63,6 +65,9 @@ setup-test:
 
 setup-bench:
 	$(call install_packages,$(BENCH_PACKAGES))
+
+setup-clients:
+	$(call install_packages,$(CLIENT_PACKAGES))
 
 setup-bare:
 	$(call install_packages,$(BARE_PACKAGES))
@@ -220,6 +225,10 @@ bench-idle: setup-run
 	$(Q)$(B)/bench/idle $(B)/closerace-proxy
 	$(Q)$(B)/bench/idle $(B)/closerace-proxy 10000 5000 65536
 
+clients: setup-clients
+	$(Q)$(MAKE) -s $(jobs) all
+	$(Q)$(LUA) tests/clients/run.lua
+
 bench-trials: setup-run
 	$(Q)$(MAKE) -s all
 	$(Q)$(B)/closerace run tests/bench/trials.lua
@@ -261,6 +270,6 @@ clean:
 	rm -rf build compile_commands.json
 
 -include $(wildcard $(O)/*.d $(O)/*/*.d $(B)/unit/*.d)
-.PHONY: all setup-run setup-test setup-bench setup-bare run examples test unit-programs valgrind layers lint manual manual-check bench bench-idle bench-matrix bench-trials soak test-bare install clean
+.PHONY: all setup-run setup-test setup-bench setup-clients setup-bare run examples test unit-programs valgrind layers lint manual manual-check bench bench-idle clients bench-matrix bench-trials soak test-bare install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
