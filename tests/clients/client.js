@@ -74,13 +74,14 @@ const cases = {
 
   // 8 MiB whose length nobody knows beforehand, there and back.
   async upload() {
+    const path = process.argv[4];
     let left = 128;
     const body = new ReadableStream({
       pull(controller) {
         if (left-- > 0) controller.enqueue(PIECE); else controller.close();
       },
     });
-    const res = await fetch(`${base}/echo`, { method: 'POST', body, duplex: 'half' });
+    const res = await fetch(`${base}/${path}`, { method: 'POST', body, duplex: 'half' });
     const back = Buffer.from(await res.arrayBuffer());
     assert.strictEqual(res.status, 200);
     assert.strictEqual(sha(back), sha(...Array(128).fill(PIECE)));
@@ -97,6 +98,20 @@ const cases = {
     }
     assert.strictEqual(hash.digest('hex'), sha(...Array(1024).fill(PIECE)));
     return { status: res.status, size };
+  },
+
+  // Each word is sent only when the one before has come back: nothing may be held back on either way.
+  async dialogue() {
+    const req = http.request(`${base}/mirror`, { method: 'POST' });
+    req.flushHeaders();
+    const [res] = await once(req, 'response');
+    const words = res[Symbol.asyncIterator]();
+    for (const word of ['one', 'two', 'three']) {
+      req.write(word);
+      await until(words, word);
+    }
+    req.end('end');
+    return { last: await until(words, 'end'), done: (await words.next()).done };
   },
 
   // Give up in the middle of a response.

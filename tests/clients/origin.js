@@ -40,6 +40,13 @@ const resources = {
     });
   },
 
+  // The body comes back while it is still on its way, behind a head that did not wait for any of it.
+  mirror(req, res) {
+    res.writeHead(200, { 'Content-Type': 'application/octet-stream' });
+    res.flushHeaders();
+    req.pipe(res);
+  },
+
   // Let those go on who wait.
   told(req, res) {
     const go = waiting;

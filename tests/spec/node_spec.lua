@@ -50,7 +50,15 @@ describe("Node through the proxy", function()
   end)
 
   with_node("uploads a stream of 8 MiB whose length nobody knows", function()
-    assert.same({ size = 8 << 20 }, node("upload", proxy))
+    assert.same({ size = 8 << 20 }, node("upload", proxy, "echo"))
+  end)
+
+  with_node("uploads to an origin that answers while it reads", function()
+    assert.same({ size = 8 << 20 }, node("upload", proxy, "mirror"))
+  end)
+
+  with_node("talks to the origin word by word within one request", function()
+    assert.same({ last = "end", done = true }, node("dialogue", proxy))
   end)
 
   with_node("downloads a stream of 64 MiB", function()
