@@ -19,8 +19,9 @@
 #include "proxy/internal.h"
 
 enum {
-	READS_MAX = 64, /* of one actor in one run */
-	RUNS_MAX = 16	/* of poked actors, before the loop has its turn */
+	READS_MAX = 64,	 /* of one actor in one run */
+	LENT_MIN = 4096, /* bytes that are worth more than a copy */
+	RUNS_MAX = 16	 /* of poked actors, before the loop has its turn */
 };
 
 struct proxy_event
@@ -335,21 +336,48 @@ actor_read(struct proxy_actor *a, void *bytes, size_t size)
 struct io_result
 actor_fill(struct proxy_actor *a, struct buffer *b, size_t size)
 {
-	bool has_room = buffer_room(b) >= size;
-	char *to = a->proxy->scratch;
-	struct io_result r;
+	struct buffer *scratch = &a->proxy->scratch, empty = *b;
+	struct io_result r = { IO_FAILED, 0, ENOMEM };
+	char *to;
 
-	if (has_room)
-		to = buffer_reserve(b, size);
-	else if (size > PROXY_SCRATCH_SIZE)
+	if (size > PROXY_SCRATCH_SIZE)
 		size = PROXY_SCRATCH_SIZE;
+	to = buffer_reserve(scratch, PROXY_SCRATCH_SIZE);
+	if (to == NULL)
+		return r;
 	r = actor_read(a, to, size);
 	if (r.outcome != IO_DONE)
 		return r;
-	if (has_room)
+	if (r.n >= LENT_MIN && buffer_size(b) == 0) {
+		*b = *scratch;
 		buffer_commit(b, r.n);
-	else if (!buffer_append(b, to, r.n))
+		*scratch = empty;
+	} else if (!buffer_append(b, to, r.n)) {
 		return (struct io_result){ IO_FAILED, 0, ENOMEM };
+	}
+	return r;
+}
+
+void
+actor_drained(struct proxy_actor *a, struct buffer *b)
+{
+	struct buffer *scratch = &a->proxy->scratch, lent = *b;
+
+	if (buffer_size(b) > 0 || b->capacity < PROXY_SCRATCH_SIZE ||
+	    scratch->capacity >= PROXY_SCRATCH_SIZE)
+		return;
+	*b = *scratch;
+	*scratch = lent;
+}
+
+static struct io_result
+after_write(struct proxy_actor *a, struct io_result r)
+{
+	if (r.outcome != IO_DONE)
+		a->latches &= ~(unsigned)LATCH_WRITABLE;
+	if (r.outcome == IO_AGAIN)
+		actor_ask_for_writable(a);
+	keep_error(a, &r);
 	return r;
 }
 
@@ -360,12 +388,22 @@ actor_write(struct proxy_actor *a, const void *bytes, size_t size)
 
 	if (r.outcome == IO_DONE)
 		tell_bytes(a, PROXY_SENT, bytes, r.n);
-	else
-		a->latches &= ~(unsigned)LATCH_WRITABLE;
-	if (r.outcome == IO_AGAIN)
-		actor_ask_for_writable(a);
-	keep_error(a, &r);
-	return r;
+	return after_write(a, r);
+}
+
+struct io_result
+actor_write_two(struct proxy_actor *a, const void *first, size_t first_size,
+    const void *second, size_t second_size)
+{
+	struct io_result r =
+	    io_write_two(a->fd, first, first_size, second, second_size);
+
+	if (r.outcome == IO_DONE)
+		tell_bytes(
+		    a, PROXY_SENT, first, r.n < first_size ? r.n : first_size);
+	if (r.outcome == IO_DONE && r.n > first_size)
+		tell_bytes(a, PROXY_SENT, second, r.n - first_size);
+	return after_write(a, r);
 }
 
 void

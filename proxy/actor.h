@@ -100,10 +100,18 @@ void actor_ask_for_writable(struct proxy_actor *);
  * are kept.  A peer that sends faster than it is read gets AGAIN after some
  * reads, so that the others have their turn. */
 struct io_result actor_read(struct proxy_actor *, void *bytes, size_t size);
-/* Read at most size bytes into a buffer.  Errors: ENOMEM, too. */
+/* Read at most size bytes into a buffer.  Errors: ENOMEM, too.
+ *
+ * What is read goes through the proxy's scratch, so that a buffer grows only
+ * by what there was.  An empty one that a lot was read into gets the scratch
+ * itself; actor_drained() gives it back when that was used up.
+ */
 struct io_result actor_fill(struct proxy_actor *, struct buffer *, size_t size);
+void actor_drained(struct proxy_actor *, struct buffer *);
 struct io_result actor_write(
     struct proxy_actor *, const void *bytes, size_t size);
+struct io_result actor_write_two(struct proxy_actor *, const void *first,
+    size_t first_size, const void *second, size_t second_size);
 
 /* Fill in an event and tell the watcher. */
 struct proxy_event actor_event(struct proxy_actor *, enum proxy_what);

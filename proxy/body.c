@@ -1,8 +1,6 @@
 /* body.c - see body.h. */
 #include "proxy/body.h"
 
-#include <assert.h>
-
 static int
 on_content(llhttp_t *parser, const char *bytes, size_t size)
 {
@@ -132,25 +130,6 @@ body_feed(struct body *b, const char *bytes, size_t size, size_t *used)
 	if (!b->content(b->arg, bytes, size))
 		return BODY_BAD;
 	*used = size;
-	b->left -= size;
-	b->done = b->framing == FRAMING_LENGTH && b->left == 0;
-	return b->done ? BODY_DONE : BODY_MORE;
-}
-
-uint64_t
-body_certain(const struct body *b)
-{
-	if (b->done)
-		return 0;
-	if (b->framing == FRAMING_LENGTH)
-		return b->left;
-	return b->framing == FRAMING_CHUNKED ? 0 : UINT64_MAX;
-}
-
-enum body_result
-body_skip(struct body *b, size_t size)
-{
-	assert(size <= body_certain(b));
 	b->left -= size;
 	b->done = b->framing == FRAMING_LENGTH && b->left == 0;
 	return b->done ? BODY_DONE : BODY_MORE;

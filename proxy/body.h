@@ -48,14 +48,6 @@ void body_begin(
 enum body_result body_feed(
     struct body *, const char *bytes, size_t size, size_t *used);
 
-/* How many bytes of it certainly are content, whatever they are?  0: it cannot
- * be said, or it has ended. */
-uint64_t body_certain(const struct body *);
-
-/* So many of them went another way than through body_feed().
- * Needs: no more than certain.  Returns: MORE or DONE. */
-enum body_result body_skip(struct body *, size_t size);
-
 /* What was wrong; a static sentence. */
 const char *body_error(const struct body *);
 

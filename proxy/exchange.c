@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { GIVEN_MIN = 4096 };
+
 void
 exchange_reset(struct exchange *x)
 {
@@ -275,7 +277,12 @@ exchange_add_final(struct exchange *x, const char *head, size_t size)
 bool
 exchange_add_content(struct exchange *x, const char *bytes, size_t size)
 {
-	return append(&x->down, x->chunked, bytes, size);
+	size_t given = 0;
+
+	/* A lot is given at once, rather than copied and given later. */
+	if (size >= GIVEN_MIN && !x->chunked && x->give != NULL)
+		given = x->give(x->session, bytes, size);
+	return append(&x->down, x->chunked, bytes + given, size - given);
 }
 
 bool
@@ -296,10 +303,17 @@ exchange_was_given(struct exchange *x, size_t size)
 	size_t interim = size < x->down_interim ? size : x->down_interim;
 
 	x->down_interim -= interim;
-	x->account.sent += size;
-	if (size > interim)
-		x->final_given = true;
 	buffer_consume(&x->down, size);
+	x->account.sent += interim;
+	if (size > interim)
+		exchange_gave(x, size - interim);
+}
+
+void
+exchange_gave(struct exchange *x, size_t size)
+{
+	x->account.sent += size;
+	x->final_given = true;
 }
 
 void

@@ -33,8 +33,12 @@ enum exchange_attempt {
 
 struct exchange {
 	/* Kept from one request to the next. */
-	struct exchange *next;	       /* while nobody has it */
-	struct proxy_actor *session;   /* poked when something changed */
+	struct exchange *next;	     /* while nobody has it */
+	struct proxy_actor *session; /* poked when something changed */
+	/* Give the client what is in down and then these bytes, now, as far as
+	 * it takes them.  Returns: how many of these it took.  NULL: nobody is
+	 * there. */
+	size_t (*give)(struct proxy_actor *session, const char *, size_t);
 	struct request_reader reader;  /* the session's */
 	struct response_reader answer; /* the upstream's */
 	struct buffer head;	       /* as the client sent it */
@@ -142,8 +146,9 @@ bool exchange_end_content(struct exchange *);
 /* May the backend send more? */
 bool exchange_takes_content(const struct exchange *);
 
-/* size bytes of down have gone to the client. */
+/* size bytes of down have gone to the client; or of what never was there. */
 void exchange_was_given(struct exchange *, size_t size);
+void exchange_gave(struct exchange *, size_t size);
 
 /* Take back the final response.  Needs: nothing of it was given. */
 void exchange_withdraw(struct exchange *);

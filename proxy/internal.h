@@ -7,9 +7,8 @@
 #include "proxy/pool.h"
 #include "proxy/proxy.h"
 
-/* What is read goes through here, unless a buffer has the room already: idle
- * connections hold no memory that only a read would need. */
-enum { PROXY_SCRATCH_SIZE = 65536 };
+/* What is read at once, at most. */
+enum { PROXY_SCRATCH_SIZE = 131072 };
 
 /* One of options.upstreams. */
 struct server {
@@ -44,7 +43,7 @@ struct proxy {
 	/* made so far */
 	unsigned long n_opened_sessions, n_opened_upstreams, n_exchanges;
 
-	char scratch[PROXY_SCRATCH_SIZE];
+	struct buffer scratch; /* empty; see actor_fill() */
 };
 
 /* Is anybody told of it? */

@@ -6,6 +6,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 static struct io_result
@@ -38,6 +39,23 @@ io_write(int fd, const void *bytes, size_t size)
 
 	do
 		n = send(fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return failure(errno);
+	return (struct io_result){ n > 0 ? IO_DONE : IO_AGAIN, (size_t)n, 0 };
+}
+
+struct io_result
+io_write_two(int fd, const void *first, size_t first_size, const void *second,
+    size_t second_size)
+{
+	struct iovec parts[2] = { { (void *)first, first_size },
+		{ (void *)second, second_size } };
+	struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
+	ssize_t n;
+
+	do
+		n = sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return failure(errno);

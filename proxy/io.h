@@ -32,6 +32,10 @@ struct io_result io_read(int fd, void *bytes, size_t size);
  * about what the peer received.  Never blocks, never signals. */
 struct io_result io_write(int fd, const void *bytes, size_t size);
 
+/* The same for what stands in two places, one behind the other. */
+struct io_result io_write_two(int fd, const void *first, size_t first_size,
+    const void *second, size_t second_size);
+
 /* Begin to connect, or ask how it went: AGAIN while the handshake lasts. */
 struct io_result io_connect(int fd, const struct sockaddr_in *);
 

@@ -222,6 +222,7 @@ proxy_free(struct proxy *p)
 	stop_listening(p);
 	close_all(p);
 	free_spare_exchanges(p);
+	buffer_free(&p->scratch);
 	free(p);
 }
 

@@ -152,22 +152,6 @@ response_reader_read(
 	return exchange_end_content(x) ? RESPONSE_WHOLE : RESPONSE_NO_MEMORY;
 }
 
-size_t
-response_reader_direct(
-    const struct response_reader *r, const struct exchange *x)
-{
-	uint64_t n = r->has_head && !x->chunked ? body_certain(&r->body) : 0;
-
-	return buffer_size(&r->in) > 0 ? 0 : n > SIZE_MAX ? SIZE_MAX : n;
-}
-
-enum response_progress
-response_reader_skip(struct response_reader *r, size_t size)
-{
-	return body_skip(&r->body, size) == BODY_DONE ? RESPONSE_WHOLE
-						      : RESPONSE_MORE;
-}
-
 bool
 response_reader_has_news(const struct response_reader *r)
 {

@@ -41,14 +41,6 @@ enum response_progress response_reader_look(
 enum response_progress response_reader_read(
     struct response_reader *, struct exchange *, size_t head_bytes);
 
-/* How many of the next bytes may go to the client as they are, past `in`? */
-size_t response_reader_direct(
-    const struct response_reader *, const struct exchange *);
-
-/* So many did: they are in exchange->down already.  Returns: MORE or WHOLE. */
-enum response_progress response_reader_skip(
-    struct response_reader *, size_t size);
-
 /* Is there anything in `in` that was not looked at yet? */
 bool response_reader_has_news(const struct response_reader *);
 

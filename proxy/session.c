@@ -225,6 +225,7 @@ await_request(struct session *s)
 		if (s->x == NULL)
 			return (struct io_result){ IO_FAILED, 0, ENOMEM };
 		s->x->session = &s->actor;
+		s->x->give = session_give_now;
 	}
 	if (s->x == NULL)
 		return r;

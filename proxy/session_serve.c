@@ -100,6 +100,7 @@ use_body(struct session *s)
 	if (request_reader_body(&s->x->reader, s->x, &used, &status, &why) ==
 	    REQUEST_BAD)
 		return session_refuse(s, status, why);
+	actor_drained(&s->actor, &s->x->reader.in);
 	if (s->x->carrier != NULL && (used > 0 || s->x->whole))
 		actor_poke(upstream_actor(s->x->carrier));
 	return SESSION_RELAYING;
@@ -224,6 +225,29 @@ session_give(struct session *s, bool *progress)
 	if (was_full && exchange_takes_content(x) && x->carrier != NULL)
 		actor_poke(upstream_actor(x->carrier));
 	return true;
+}
+
+/* As exchange.h has it. */
+size_t
+session_give_now(struct proxy_actor *a, const char *bytes, size_t size)
+{
+	struct session *s = (struct session *)a;
+	size_t before = buffer_size(&s->x->down);
+	struct io_result r;
+
+	if (a->state != SESSION_RELAYING || a->held ||
+	    (a->latches & LATCH_WRITABLE) == 0)
+		return 0;
+	/* It fails again when the session looks. */
+	r = actor_write_two(a, buffer_bytes(&s->x->down), before, bytes, size);
+	if (r.outcome != IO_DONE)
+		return 0;
+	actor_poke(a);
+	exchange_was_given(s->x, r.n < before ? r.n : before);
+	if (r.n <= before)
+		return 0;
+	exchange_gave(s->x, r.n - before);
+	return r.n - before;
 }
 
 /* The clock runs against the client while it is the one to move. */

@@ -70,6 +70,7 @@ enum session_state session_serve(struct session *);
 
 /* Give the client what there is.  Returns: false: it is gone. */
 bool session_give(struct session *, bool *progress);
+size_t session_give_now(struct proxy_actor *, const char *, size_t);
 enum session_state session_client_timed_out(struct session *);
 
 #endif

@@ -11,8 +11,6 @@
 #include <sys/socket.h>
 
 enum {
-	/* as much content is worth being read past the reader's buffer */
-	DIRECT_SIZE = 8192,
 	/* for a 100, until the body is sent without it (RFC 9110 10.1.1) */
 	EXPECT_WAIT_MS = 1000
 };
@@ -276,10 +274,13 @@ static enum upstream_state
 use_input(struct upstream *u)
 {
 	struct exchange *x = u->actor.exchange;
+	enum response_progress progress;
 
 	if (u->actor.proxy->draining)
 		x->close = true;
-	switch (response_reader_read(&x->answer, x, upstream_head_bytes(u))) {
+	progress = response_reader_read(&x->answer, x, upstream_head_bytes(u));
+	actor_drained(&u->actor, &x->answer.in);
+	switch (progress) {
 	case RESPONSE_WHOLE:
 		return finished(u);
 	case RESPONSE_STALE:
@@ -315,34 +316,6 @@ reading_ended(struct upstream *u)
 	}
 }
 
-/* A long body goes straight to where the client's bytes are.
- * Out: READING to go on, IDLE, SPENT; *more: it was read without an end. */
-static enum upstream_state
-read_directly(struct upstream *u, size_t size, bool *more)
-{
-	struct exchange *x = u->actor.exchange;
-	struct io_result r;
-
-	if (size > UPSTREAM_READ_SIZE)
-		size = UPSTREAM_READ_SIZE;
-	*more = false;
-	if ((u->actor.latches & LATCH_READABLE) == 0)
-		return UPSTREAM_READING;
-	if (buffer_reserve(&x->down, size) == NULL)
-		return upstream_lacks_memory(u);
-	r = actor_fill(&u->actor, &x->down, size);
-	if (r.outcome == IO_EOF || r.outcome == IO_FAILED)
-		return reading_ended(u);
-	if (r.outcome == IO_AGAIN)
-		return UPSTREAM_READING;
-	*more = true;
-	x->now.received += r.n;
-	if (response_reader_skip(&x->answer, r.n) == RESPONSE_WHOLE)
-		return finished(u);
-	actor_poke(x->session);
-	return UPSTREAM_READING;
-}
-
 /* Read what there is, as long as the client's side takes it.
  * Out: READING (all was used), IDLE, SPENT. */
 static enum upstream_state
@@ -350,22 +323,13 @@ read_on(struct upstream *u)
 {
 	struct exchange *x = u->actor.exchange;
 	enum upstream_state next;
-	size_t direct;
 	struct io_result r;
-	bool more;
 
 	for (;;) {
 		if (response_reader_has_news(&x->answer)) {
 			next = use_input(u);
 			if (next != UPSTREAM_READING)
 				return next;
-		}
-		direct = response_reader_direct(&x->answer, x);
-		if (direct >= DIRECT_SIZE && exchange_takes_content(x)) {
-			next = read_directly(u, direct, &more);
-			if (next != UPSTREAM_READING || !more)
-				return next;
-			continue;
 		}
 		r = fill(u);
 		if (r.outcome == IO_EOF || r.outcome == IO_FAILED)

@@ -10,7 +10,7 @@
 #include "proxy/internal.h"
 #include "proxy/upstream.h"
 
-enum { UPSTREAM_READ_SIZE = 65536 };
+enum { UPSTREAM_READ_SIZE = PROXY_SCRATCH_SIZE };
 
 enum upstream_state {
 #define X(symbol, function, wants) UPSTREAM_##symbol,

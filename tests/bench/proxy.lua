@@ -139,7 +139,7 @@ end
 
 local function in_ms(text)
   local n, unit = text:match "([%d.]+)(%a+)"
-  return tonumber(n) * ({ us = 0.001, ms = 1, s = 1000 })[unit]
+  return tonumber(n) * ({ us = 0.001, ms = 1, s = 1000, m = 60000 })[unit]
 end
 
 local function ask(port, n_conns, bytes)

@@ -22,7 +22,7 @@ struct end {
 	struct end *other, *next;
 	int fd;
 	size_t begin, size;
-	char bytes[65536];
+	char bytes[131072];
 };
 
 static int poller;
