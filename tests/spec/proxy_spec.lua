@@ -263,7 +263,7 @@ describe("a hold", function()
       "reading" } do
       local lab, backend, proxy, client = stage()
       proxy:hold(point)
-      client:start { path = "/bytes/100000", id = "g" }
+      client:start { path = "/bytes/1000000", id = "g" }
       proxy:wait(point)
       client:close()
       lab:advance(10)
