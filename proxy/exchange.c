@@ -224,6 +224,7 @@ bool
 exchange_add_interim(
     struct exchange *x, const struct response *r, const char *head, size_t size)
 {
+	const struct response_extras extras = { 0 };
 	size_t before = buffer_size(&x->down);
 
 	x->n_interim_bytes += size;
@@ -233,7 +234,7 @@ exchange_add_interim(
 	 * did not ask for it. */
 	if (x->request.minor == 0 || (r->status == 100 && x->expects_for_us))
 		return true;
-	if (!response_write(r, head, size, false, RESPONSE_PLAIN, &x->down))
+	if (!response_write(r, head, size, &extras, &x->down))
 		return false;
 	x->down_interim += buffer_size(&x->down) - before;
 	return true;
@@ -252,7 +253,8 @@ refuses_body(const struct exchange *x)
 bool
 exchange_add_final(struct exchange *x, const char *head, size_t size)
 {
-	enum response_connection connection = RESPONSE_PLAIN;
+	struct response_extras extras = { .again = x->again,
+		.attempt = x->attempt };
 	const struct response *r = &x->response;
 
 	x->account.status = r->status;
@@ -268,10 +270,11 @@ exchange_add_final(struct exchange *x, const char *head, size_t size)
 	if (!x->tunnel && !exchange_all_sent(x) && refuses_body(x))
 		x->unwanted = true;
 	if (x->close)
-		connection = RESPONSE_CLOSE;
+		extras.connection = RESPONSE_CLOSE;
 	else if (x->request.minor == 0)
-		connection = RESPONSE_KEEP_ALIVE;
-	return response_write(r, head, size, x->chunked, connection, &x->down);
+		extras.connection = RESPONSE_KEEP_ALIVE;
+	extras.chunked = x->chunked;
+	return response_write(r, head, size, &extras, &x->down);
 }
 
 bool

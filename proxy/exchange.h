@@ -75,6 +75,7 @@ struct exchange {
 	/* The attempt. */
 	enum exchange_attempt state;
 	unsigned attempt;	  /* from 1 */
+	const char *again;	  /* why there was more than one; NULL */
 	unsigned long upstream;	  /* serial of its connection; 0: none */
 	struct upstream *carrier; /* while RUNNING; the upstream clears it */
 	struct attempt now;

@@ -53,7 +53,9 @@ struct proxy_account {
 	 *   I the proxy lacks something  T inside a tunnel
 	 */
 	char who, when;
-	const char *why; /* static sentence, "" where it came to its end */
+	/* static sentence; where it came to its end: why there was more than
+	 * one attempt, or "" */
+	const char *why;
 
 	unsigned n_attempts;
 	unsigned n_retries; /* … of them after something was sent */

@@ -178,9 +178,18 @@ write_connection(const struct response *r, enum response_connection connection,
 	    buffer_add(out, "Connection: keep-alive\r\n");
 }
 
+/* RFC 9209: a response that no error kept from coming, and how it came. */
+static bool
+write_status(const struct response_extras *extras, struct buffer *out)
+{
+	return buffer_print(out,
+	    "Proxy-Status: closerace; details=\"attempt %u: %s\"\r\n",
+	    extras->attempt, extras->again);
+}
+
 bool
 response_write(const struct response *r, const char *head, size_t size,
-    bool chunked, enum response_connection connection, struct buffer *out)
+    const struct response_extras *extras, struct buffer *out)
 {
 	const char *via = r->minor == 0 ? "Via: 1.0 closerace\r\n\r\n"
 					: "Via: 1.1 closerace\r\n\r\n";
@@ -189,6 +198,9 @@ response_write(const struct response *r, const char *head, size_t size,
 	    buffer_append(out, r->line.bytes + 8, r->line.size - 8) &&
 	    buffer_add(out, "\r\n") &&
 	    head_forward(head, size, r->fields_at, &r->hops, out) &&
-	    (!chunked || buffer_add(out, "Transfer-Encoding: chunked\r\n")) &&
-	    write_connection(r, connection, out) && buffer_add(out, via);
+	    (!extras->chunked ||
+		buffer_add(out, "Transfer-Encoding: chunked\r\n")) &&
+	    write_connection(r, extras->connection, out) &&
+	    (extras->again == NULL || write_status(extras, out)) &&
+	    buffer_add(out, via);
 }

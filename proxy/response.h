@@ -53,9 +53,19 @@ enum response_connection {
 	RESPONSE_KEEP_ALIVE /* Connection: keep-alive, for HTTP/1.0 */
 };
 
+/* What the client is told beside what the backend said. */
+struct response_extras {
+	bool chunked; /* the body comes in chunks */
+	enum response_connection connection;
+	/* why there was another attempt, for Proxy-Status; NULL: it is the
+	 * first one's response */
+	const char *again;
+	unsigned attempt;
+};
+
 /* Append the head as the client shall see it.  Returns: false when out of
  * memory. */
 bool response_write(const struct response *, const char *head, size_t size,
-    bool chunked, enum response_connection, struct buffer *);
+    const struct response_extras *, struct buffer *);
 
 #endif

@@ -108,7 +108,7 @@ close_account(struct session *s)
 	account = &s->x->account;
 	if (account->who == '\0') {
 		account->who = account->when = '-';
-		account->why = "";
+		account->why = s->x->again != NULL ? s->x->again : "";
 	}
 	if (!s->x->final_given)
 		account->status = 0;

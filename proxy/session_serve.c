@@ -50,11 +50,13 @@ judge(struct session *s)
 	x->state = ATTEMPT_NONE;
 	switch (d.action) {
 	case RETRY_ELSEWHERE:
+		x->again = d.why;
 		s->n_dead++;
 		if (!x->now.reused)
 			take_turn(s);
 		return SESSION_CHOOSING;
 	case RETRY_AGAIN:
+		x->again = d.why;
 		s->n_retries++;
 		s->only_fresh = true;
 		take_turn(s);

@@ -9,7 +9,7 @@ blames(char who, char when, int status)
 {
 	const struct proxy_account *a = &stage.account;
 	bool right = a->who == who && a->when == when && a->status == status &&
-	    (who == '-') == (a->why[0] == '\0');
+	    (who == '-' && a->n_attempts == 1) == (a->why[0] == '\0');
 
 	if (!right)
 		fprintf(stderr, "# %c%c %d %s\n", a->who, a->when, a->status,
@@ -65,6 +65,11 @@ good(void)
 	CHECK(s->n_accounts == 3 && blames('-', '-', 200) &&
 		a->n_attempts == 2 && a->n_retries == 1 && !a->reused,
 	    "a retry is counted, and its connection's");
+	CHECK(strcmp(a->why, "idempotent method") == 0 &&
+		strstr(s->heard,
+		    "Proxy-Status: closerace; details=\"attempt 2: "
+		    "idempotent method\"\r\n"),
+	    "its reason is told, to the client as well");
 	close(client);
 	close(conn);
 	stage_settle(s);
