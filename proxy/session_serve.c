@@ -12,16 +12,21 @@
 /* pooled connections that may prove dead before a fresh one is taken */
 enum { DEAD_MAX = 2 };
 
-/* Whom to ask next: the servers take turns. */
 static void
-take_turn(struct session *s)
+ask(struct session *s, size_t place)
 {
 	struct proxy *p = s->actor.proxy;
 
-	s->server = &p->servers[p->turn];
-	p->turn = (p->turn + 1) % p->n_servers;
+	s->server = &p->servers[place % p->n_servers];
 	s->x->account.upstream = (size_t)(s->server - p->servers);
 	s->n_servers++;
+}
+
+/* The servers take turns; who failed is followed by its neighbour. */
+static void
+ask_next(struct session *s)
+{
+	ask(s, (size_t)(s->server - s->actor.proxy->servers) + 1);
 }
 
 /* The attempt failed.  Out: CHOOSING, BACKING_OFF (again), ANSWERING (the
@@ -53,13 +58,13 @@ judge(struct session *s)
 		x->again = d.why;
 		s->n_dead++;
 		if (!x->now.reused)
-			take_turn(s);
+			ask_next(s);
 		return SESSION_CHOOSING;
 	case RETRY_AGAIN:
 		x->again = d.why;
 		s->n_retries++;
 		s->only_fresh = true;
-		take_turn(s);
+		ask_next(s);
 		return o->backoff_ms > 0 ? SESSION_BACKING_OFF
 					 : SESSION_CHOOSING;
 	case RETRY_GIVE_UP:
@@ -111,11 +116,13 @@ use_body(struct session *s)
 enum session_state
 session_serve(struct session *s)
 {
+	struct proxy *p = s->actor.proxy;
 	enum session_state next;
 
 	s->cut = s->only_fresh = s->approved = s->fresh_unsent = false;
 	s->n_dead = s->n_servers = 0;
-	take_turn(s);
+	ask(s, p->turn);
+	p->turn = (p->turn + 1) % p->n_servers;
 	/* A bodiless request is whole now. */
 	next = use_body(s);
 	return next == SESSION_RELAYING ? SESSION_CHOOSING : next;

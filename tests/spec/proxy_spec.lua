@@ -746,3 +746,49 @@ describe("a stale 408", function()
     lab:close()
   end)
 end)
+
+describe("a proxy with two backends", function()
+  local function two(options)
+    local lab = race.lab()
+    local first, second = lab:backend(), lab:backend()
+    options.to = { first, second }
+    local proxy = lab:proxy(options)
+    return lab, first, second, proxy, lab:client { to = proxy }
+  end
+
+  it("asks them in turn, and keeps a pool for each", function()
+    local lab, first, second, proxy, client = two {}
+    for _ = 1, 4 do assert.equal(200, client:request({}).status) end
+    assert.equal(1, first.n_conns)
+    assert.equal(1, second.n_conns)
+    assert.same({ { upstream = 1, to = 1, uses = 2 }, { upstream = 2, to = 2, uses = 2 } }, proxy:pool())
+    lab:close()
+  end)
+
+  it("sends a request again to the other one", function()
+    local lab, first, second, proxy, client = two {}
+    first:fault { on = "request_end", close = "fin", id = "g" }
+    assert.equal(200, client:request({ id = "g" }).status)
+    assert.same({ 1, 0 }, { #first:ledger("g"), first:ledger("g").executed })
+    assert.same({ 1, 1 }, { #second:ledger("g"), second:ledger("g").executed })
+    assert.equal("retry", proxy:attempts("g")[1].action)
+    lab:close()
+  end)
+
+  it("loses no POST to one that is not there", function()
+    local lab = race.lab()
+    local backend = lab:backend()
+    local gone = race.lab()
+    local port = gone:backend().port
+    gone:close()
+    local proxy = lab:proxy { to = { backend, "127.0.0.1:" .. port }, retry = "never", retries = 0 }
+    local client = lab:client { to = proxy }
+    for i = 1, 4 do
+      local reply = client:request { method = "POST", body = "x", id = "p" .. i }
+      assert.equal(200, reply.status)
+      assert.equal(i % 2 == 0, reply.headers["proxy-status"] ~= nil)
+      assert.equal("clean", lab:verdict("p" .. i).name)
+    end
+    lab:close()
+  end)
+end)
