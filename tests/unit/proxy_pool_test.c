@@ -214,6 +214,13 @@ elsewhere(void)
 	close(s->backend);
 	s->backend = -1;
 	client = stage_client(s);
+	stage_say(s, client, GET);
+	CHECK((conn = accept(other, NULL, NULL)) >= 0,
+	    "which takes nobody's turn");
+	close(client);
+	close(conn);
+	stage_settle(s);
+	client = stage_client(s);
 	s->n_attempts = 0;
 	stage_say(s, client, POST);
 	CHECK(s->n_attempts == 1 && a[0].action == RETRY_ELSEWHERE &&
