@@ -106,12 +106,13 @@ see(struct witness *w, const unsigned char *bytes, size_t size)
 		return;
 	memcpy(&tcp, bytes + head, sizeof tcp);
 	head += tcp.doff * 4u;
-	if (tcp.syn || size <= head)
-		return;
 	peer.sin_addr.s_addr = ip.saddr;
 	peer.sin_port = tcp.source;
+	/* The port begins another connection. */
+	if (tcp.syn)
+		witness_forget(w, &peer);
 	v = *find(w, &peer);
-	if (v != NULL)
+	if (v != NULL && size > head)
 		unread_feed(&v->unread, bytes + head, size - head);
 }
 

@@ -112,6 +112,15 @@ append(struct buffer *b, bool chunked, const char *bytes, size_t size)
 	    buffer_append(b, bytes, size) && buffer_append(b, "\r\n", 2);
 }
 
+/* It will not be sent again. */
+static void
+forget_sent(struct exchange *x)
+{
+	buffer_consume(&x->up, x->up_sent);
+	x->up_head -= x->up_sent < x->up_head ? x->up_sent : x->up_head;
+	x->up_sent = 0;
+}
+
 bool
 exchange_add_body(struct exchange *x, const char *bytes, size_t size)
 {
@@ -120,8 +129,7 @@ exchange_add_body(struct exchange *x, const char *bytes, size_t size)
 	x->n_body += size;
 	if (x->n_body > x->replay_bytes && x->facts.replayable) {
 		x->facts.replayable = false;
-		buffer_consume(&x->up, x->up_sent);
-		x->up_sent = 0;
+		forget_sent(x);
 	}
 	return append(
 	    &x->up, x->request.framing == FRAMING_CHUNKED, bytes, size);
@@ -157,10 +165,8 @@ exchange_was_sent(struct exchange *x, size_t size)
 {
 	x->now.sent += size;
 	x->up_sent += size;
-	if (!x->facts.replayable) {
-		buffer_consume(&x->up, x->up_sent);
-		x->up_sent = 0;
-	}
+	if (!x->facts.replayable)
+		forget_sent(x);
 }
 
 bool

@@ -92,7 +92,7 @@ take_final_head(struct response_reader *r, struct exchange *x, size_t size)
 	if (why != NULL)
 		return invalid(x, why);
 	/* RFC 9110 15.5.9: it answers an idle connection, not this request. */
-	if (final->status == 408 && x->now.reused &&
+	if (final->status == 408 && (x->now.reused || x->now.verified) &&
 	    (final->announces_close || final->framing == FRAMING_CLOSE))
 		return RESPONSE_STALE;
 	if (!exchange_add_final(x, head, size))

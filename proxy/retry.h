@@ -41,7 +41,8 @@ struct request_facts {
 
 /* What is known about one attempt once it is over: facts, no opinion. */
 struct attempt {
-	bool reused; /* the connection came from the pool */
+	bool reused;   /* the connection came from the pool */
+	bool verified; /* it has carried an exchange of our own before */
 	/* on a fresh connection nothing was sent of this request before */
 	bool fresh_unsent_before;
 	bool others_left;      /* there is an upstream that was not tried yet */

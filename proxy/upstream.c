@@ -73,6 +73,7 @@ ready(struct upstream *u)
 	actor_arm(a, 0);
 	if (upstream_options(u)->verify == VERIFY_OPTIONS && u->probe == NULL)
 		return UPSTREAM_VERIFYING;
+	a->exchange->now.verified = u->probe != NULL;
 	end_probe(u);
 	a->exchange->account.ready_us = proxy_now_us(a->proxy);
 	return UPSTREAM_SENDING;

@@ -62,6 +62,23 @@ verified(void)
 	stage_say(s, conn, OK_2);
 	stage_hear(s, client, "ok");
 
+	close(conn);
+	stage_settle(s);
+	stage_say(s, client, GET);
+	conn = stage_accept(s);
+	is_asked(s, conn, OK_2);
+	stage_hear(s, conn, "\r\n\r\n");
+	stage_say(s, conn,
+	    "HTTP/1.1 408 Late\r\nContent-Length: 0\r\n"
+	    "Connection: close\r\n\r\n");
+	close(conn);
+	conn = stage_accept(s);
+	CHECK(
+	    is_asked(s, conn, OK_2) && stage_hears(s, conn, "\r\n\r\n", "GET"),
+	    "a 408 behind the question answers nothing, even on a fresh one");
+	stage_say(s, conn, OK_2);
+	stage_hear(s, client, "ok");
+
 	stage_say(s, client, GET);
 	stage_hear(s, conn, "\r\n\r\n");
 	stage_advance(s, 3000);
@@ -121,7 +138,8 @@ static void
 spared(void)
 {
 	static const char *const fresh[] = { "probe_unsafe=fresh", NULL };
-	static const char *const expect[] = { "probe_unsafe=expect", NULL };
+	static const char *const expect[] = { "probe_unsafe=expect",
+		"replay_bytes=2", NULL };
 	struct stage *s = &stage;
 	int client, conn, other;
 
