@@ -13,6 +13,7 @@
 #   make test-bare   run and test in a bare Debian
 #   make valgrind    every test again, under valgrind
 #   make soak        a million cells of the matrix in a row
+#   make soak-faults a million requests that meet random faults
 #   make install     DESTDIR= PREFIX=/usr/local      make clean
 #
 #   SAN=address,undefined   a build of its own beside the plain one
@@ -243,6 +244,11 @@ soak: setup-run
 	$(Q)$(MAKE) -s all
 	$(Q)$(B)/closerace run tests/soak/million.lua
 
+# REQUESTS= SEED= RETRY=; ROUND= plays that one alone and shows how it went.
+soak-faults: setup-run
+	$(Q)$(MAKE) -s all
+	$(Q)SANITIZED=$(if $(SAN),1) $(B)/closerace run tests/soak/faults.lua
+
 $(B)/bench/%: tests/bench/%.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=c11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -o $@ $<
@@ -270,6 +276,6 @@ clean:
 	rm -rf build compile_commands.json
 
 -include $(wildcard $(O)/*.d $(O)/*/*.d $(B)/unit/*.d)
-.PHONY: all setup-run setup-test setup-bench setup-clients setup-bare run examples test unit-programs valgrind layers lint manual manual-check bench bench-idle clients bench-matrix bench-trials soak test-bare install clean
+.PHONY: all setup-run setup-test setup-bench setup-clients setup-bare run examples test unit-programs valgrind layers lint manual manual-check bench bench-idle clients bench-matrix bench-trials soak soak-faults test-bare install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
