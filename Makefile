@@ -10,6 +10,7 @@
 #   make bench-idle  its memory for an idle connection
 #   make clients     wrk, h2load and Chromium through the proxy
 #   make bench-matrix, bench-trials   the matrix beside a bare loop; one race
+#   make fuzz SECONDS=60   so long for each fuzz target; fuzz-keep keeps what it found
 #   make test-bare   run and test in a bare Debian
 #   make valgrind    every test again, under valgrind
 #   make soak        a million cells of the matrix in a row
@@ -182,6 +183,40 @@ $(B)/defects/closerace: $(O)/lua/main.o $(O)/lua/modules.o $(O)/lua.a $(O)/defec
 $(O)/defects.o: tests/defects/defects.c Makefile | $(O)/.ready
 	$(Q)$(CC) $(call cflags,tests) -MMD -MP -c -o $@ $<
 
+# The fuzz targets.  Here without a fuzzer, to replay what was kept; `make fuzz`
+# builds them with clang and libFuzzer, below build/fuzz.
+FUZZ_PACKAGES := $(RUN_PACKAGES) clang llvm libclang-rt-14-dev
+FUZZ_TARGETS := session upstream
+FUZZ_OBJS    := $(O)/fuzz/scene.o $(O)/fuzz/strict.o
+FUZZ_BUILD   := build/fuzz
+FUZZ_SAN     := fuzzer-no-link,address,undefined
+SECONDS      ?= 60
+
+$(O)/fuzz/%.o: tests/fuzz/%.c Makefile | $(O)/.ready
+	@echo "  CC    $@"
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(call cflags,tests) -MMD -MP -c -o $@ $<
+$(B)/corpus/%: $(O)/fuzz/%.o $(FUZZ_OBJS) $(O)/fuzz/replay.o $(O)/proxy.a $(O)/llhttp.a
+	$(call link) $(call pkg,--libs,$(proxy_PKGS))
+$(B)/fuzzer/%: $(O)/fuzz/%.o $(FUZZ_OBJS) $(O)/proxy.a $(O)/llhttp.a
+	$(call link,-fsanitize=fuzzer) $(call pkg,--libs,$(proxy_PKGS))
+
+setup-fuzz:
+	$(call install_packages,$(FUZZ_PACKAGES))
+
+fuzz-programs: setup-fuzz
+	$(Q)$(MAKE) -s $(jobs) CC=clang B=$(FUZZ_BUILD) SAN=$(FUZZ_SAN) \
+	  $(FUZZ_TARGETS:%=$(FUZZ_BUILD)/fuzzer/%)
+
+fuzz: fuzz-programs
+	$(Q)$(LUA) tests/fuzz/run.lua $(SECONDS) $(FUZZ_TARGETS)
+
+# Take what `make fuzz` has found into the kept corpus, and drop from it what
+# covers nothing of its own.
+fuzz-keep: fuzz-programs
+	$(Q)$(LUA) tests/fuzz/run.lua keep $(FUZZ_TARGETS)
+.PHONY: setup-fuzz fuzz-programs fuzz fuzz-keep
+
 test: setup-test
 	$(Q)$(MAKE) -s $(jobs) all unit-programs
 	$(Q)$(MAKE) -s $(jobs) SAN=address,undefined all unit-programs
@@ -194,7 +229,7 @@ valgrind: setup-test
 # As many as there are processors, unless the command line says otherwise.
 jobs = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 
-unit-programs: $(UNIT) $(B)/lib/canary.so $(B)/defects/closerace
+unit-programs: $(UNIT) $(FUZZ_TARGETS:%=$(B)/corpus/%) $(B)/lib/canary.so $(B)/defects/closerace
 
 $(B)/lib/canary.so: tests/canary.c Makefile
 	@mkdir -p $(@D)
