@@ -129,6 +129,16 @@ local function unit(pass)
   return result
 end
 
+--- The inputs that the fuzz targets keep, without a fuzzer.
+local function corpus(pass)
+  local result = new_result()
+  for _, target in ipairs(lines_of "ls tests/fuzz/corpus") do
+    local program = ("%s/corpus/%s"):format(pass.build, target)
+    add_tap(result, program, run(in_pass(pass, ("%s tests/fuzz/corpus/%s/*"):format(program, target))))
+  end
+  return result
+end
+
 local function specs(pass)
   local result = new_result()
   local command = 'lua5.4 "$(command -v busted)" --output=TAP'
@@ -217,7 +227,7 @@ function passes.plain()
   return {
     build = BUILD,
     groups = { "lint", target "lint", "layers", target "layers", "manual", target "manual-check",
-      "unit", unit, "specs", specs, "examples", examples },
+      "unit", unit, "corpus", corpus, "specs", specs, "examples", examples },
   }
 end
 
@@ -233,7 +243,7 @@ function passes.sanitized()
       ("UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:exitcode=%d"):format(CAUGHT),
       "LSAN_OPTIONS=print_suppressions=0",
     },
-    groups = { "canaries", canaries, "unit", unit, "specs", specs, "examples", examples },
+    groups = { "canaries", canaries, "unit", unit, "corpus", corpus, "specs", specs, "examples", examples },
   }
 end
 
