@@ -1,94 +1,9 @@
-/* body.c - see body.h. */
+/* body.c - see body.h.
+ *
+ *   SIZE ─> DIGITS ─> EXTENSION ─> SIZE_LF ─> DATA ─> DATA_CR ─> DATA_LF ─> SIZE
+ *              └───────────────────^  └─ 0 ─> TRAILER ─> done
+ */
 #include "proxy/body.h"
-
-static int
-on_content(llhttp_t *parser, const char *bytes, size_t size)
-{
-	struct body *b = parser->data;
-
-	if (b->content(b->arg, bytes, size))
-		return 0;
-	llhttp_set_error_reason(parser, "out of memory");
-	return HPE_USER;
-}
-
-static int
-on_end(llhttp_t *parser)
-{
-	struct body *b = parser->data;
-
-	if (b->in_value && !buffer_add(&b->trailer, "\r\n"))
-		return HPE_USER;
-	b->done = true;
-	return HPE_PAUSED;
-}
-
-static int
-add_trailer(struct body *b, const char *bytes, size_t size)
-{
-	b->why = "a trailer section that is too long";
-	if (buffer_size(&b->trailer) + size > BODY_TRAILER_MAX)
-		return HPE_USER;
-	b->why = "out of memory";
-	if (!buffer_append(&b->trailer, bytes, size))
-		return HPE_USER;
-	b->why = NULL;
-	return 0;
-}
-
-/* Names and values may come in pieces, and values not at all. */
-static int
-on_name(llhttp_t *parser, const char *bytes, size_t size)
-{
-	struct body *b = parser->data;
-	bool ends_line = b->in_value;
-
-	b->in_value = false;
-	if (ends_line && add_trailer(b, "\r\n", 2) != 0)
-		return HPE_USER;
-	return add_trailer(b, bytes, size);
-}
-
-static int
-on_name_end(llhttp_t *parser)
-{
-	struct body *b = parser->data;
-
-	b->in_value = true;
-	return add_trailer(b, ": ", 2);
-}
-
-static int
-on_value(llhttp_t *parser, const char *bytes, size_t size)
-{
-	return add_trailer(parser->data, bytes, size);
-}
-
-/* The head below is llhttp's first; what follows it is the trailer's. */
-static const llhttp_settings_t head_settings = { 0 };
-static const llhttp_settings_t settings = {
-	.on_header_field = on_name,
-	.on_header_field_complete = on_name_end,
-	.on_header_value = on_value,
-	.on_body = on_content,
-	.on_message_complete = on_end,
-};
-
-/* The head was read already; this one says of it what matters. */
-static void
-begin_chunks(struct body *b)
-{
-	static const char head[] =
-	    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-
-	llhttp_init(&b->parser, HTTP_RESPONSE, &head_settings);
-	(void)llhttp_execute(&b->parser, head, sizeof head - 1);
-	b->parser.settings = (void *)&settings;
-	b->parser.data = b;
-	b->in_value = false;
-	b->why = NULL;
-	buffer_truncate(&b->trailer, 0);
-}
 
 void
 body_begin(struct body *b, enum framing framing, uint64_t length,
@@ -99,50 +14,158 @@ body_begin(struct body *b, enum framing framing, uint64_t length,
 	b->left = length;
 	b->content = content;
 	b->arg = arg;
-	if (framing == FRAMING_CHUNKED)
-		begin_chunks(b);
+	b->why = NULL;
+	b->chunk = CHUNK_SIZE;
+	b->n_lines = 0;
+	buffer_truncate(&b->trailer, 0);
 }
 
-static enum body_result
-feed_chunks(struct body *b, const char *bytes, size_t size, size_t *used)
+static bool
+bad(struct body *b, const char *why)
 {
-	llhttp_errno_t error = llhttp_execute(&b->parser, bytes, size);
+	b->why = why;
+	return false;
+}
 
-	*used = size;
-	if (error == HPE_OK)
-		return BODY_MORE;
-	if (error != HPE_PAUSED)
-		return BODY_BAD;
-	*used = (size_t)(llhttp_get_error_pos(&b->parser) - bytes);
-	return BODY_DONE;
+/* Hand over content.  *size: what there is, and how much was taken. */
+static bool
+take_content(struct body *b, const char *bytes, size_t *size)
+{
+	if (*size > b->left)
+		*size = (size_t)b->left;
+	if (!b->content(b->arg, bytes, *size))
+		return bad(b, "out of memory");
+	b->left -= *size;
+	return true;
+}
+
+static int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* A byte of the line in front of a chunk (RFC 9112 7.1): hexadecimal digits,
+ * extensions that nobody here wants, CRLF.  White space is nowhere. */
+static bool
+take_size(struct body *b, char c)
+{
+	int digit = hex_digit(c);
+
+	if (b->chunk == CHUNK_SIZE) {
+		b->left = 0;
+		b->n_extension = 0;
+		if (digit < 0)
+			return bad(b, "a chunk size that is none");
+	}
+	if (b->chunk != CHUNK_EXTENSION && digit >= 0) {
+		if (b->left >> 56 != 0)
+			return bad(b, "a chunk that is too long");
+		b->left = b->left * 16 + (unsigned)digit;
+		b->chunk = CHUNK_DIGITS;
+		return true;
+	}
+	if (c == '\r') {
+		b->chunk = CHUNK_SIZE_LF;
+		return true;
+	}
+	if (b->chunk == CHUNK_DIGITS && c != ';')
+		return bad(b, "a chunk size that is none");
+	if (((unsigned char)c < ' ' && c != '\t') || c == 0x7f)
+		return bad(b, "a control character in a chunk's extension");
+	if (++b->n_extension > BODY_EXTENSION_MAX)
+		return bad(b, "a chunk's extension that is too long");
+	b->chunk = CHUNK_EXTENSION;
+	return true;
+}
+
+/* Bytes of the trailer section, up to the end of a line.  *size: what there is,
+ * and how much was taken. */
+static bool
+take_trailer(struct body *b, const char *bytes, size_t *size)
+{
+	const char *lf = memchr(bytes, '\n', *size), *why;
+	struct head_field f;
+	const char *all;
+	size_t n;
+
+	if (lf != NULL)
+		*size = (size_t)(lf - bytes) + 1;
+	if (buffer_size(&b->trailer) + *size > BODY_TRAILER_MAX)
+		return bad(b, "a trailer section that is too long");
+	if (!buffer_append(&b->trailer, bytes, *size))
+		return bad(b, "out of memory");
+	if (lf == NULL)
+		return true;
+	all = buffer_bytes(&b->trailer);
+	n = buffer_size(&b->trailer);
+	if (n - b->n_lines == 2 && all[b->n_lines] == '\r') {
+		buffer_truncate(&b->trailer, b->n_lines);
+		b->done = true;
+		return true;
+	}
+	if (head_next(all, n, &b->n_lines, &f, &why) != HEAD_FIELD)
+		return bad(b, why);
+	return true;
+}
+
+/* Returns: false where it is bad.  *size: what there is, and how much was
+ * taken, which is at least one byte. */
+static bool
+take_chunked(struct body *b, const char *bytes, size_t *size)
+{
+	switch (b->chunk) {
+	case CHUNK_DATA:
+		if (!take_content(b, bytes, size))
+			return false;
+		if (b->left == 0)
+			b->chunk = CHUNK_DATA_CR;
+		return true;
+	case CHUNK_TRAILER:
+		return take_trailer(b, bytes, size);
+	default:
+		break;
+	}
+	*size = 1;
+	switch (b->chunk) {
+	case CHUNK_SIZE_LF:
+		b->chunk = b->left > 0 ? CHUNK_DATA : CHUNK_TRAILER;
+		return *bytes == '\n' || bad(b, "a line without CRLF");
+	case CHUNK_DATA_CR:
+		b->chunk = CHUNK_DATA_LF;
+		return *bytes == '\r' || bad(b, "a chunk without its CRLF");
+	case CHUNK_DATA_LF:
+		b->chunk = CHUNK_SIZE;
+		return *bytes == '\n' || bad(b, "a chunk without its CRLF");
+	default:
+		return take_size(b, *bytes);
+	}
 }
 
 enum body_result
 body_feed(struct body *b, const char *bytes, size_t size, size_t *used)
 {
+	size_t n;
+
 	*used = 0;
-	if (b->done)
-		return BODY_DONE;
-	if (b->framing == FRAMING_CHUNKED)
-		return feed_chunks(b, bytes, size, used);
-	if (b->framing == FRAMING_LENGTH && size > b->left)
-		size = (size_t)b->left;
-	if (!b->content(b->arg, bytes, size))
-		return BODY_BAD;
-	*used = size;
-	b->left -= size;
-	b->done = b->framing == FRAMING_LENGTH && b->left == 0;
+	while (!b->done && *used < size) {
+		n = size - *used;
+		if (b->framing == FRAMING_CHUNKED) {
+			if (!take_chunked(b, bytes + *used, &n))
+				return BODY_BAD;
+		} else {
+			if (b->framing != FRAMING_LENGTH)
+				b->left = n;
+			if (!take_content(b, bytes + *used, &n))
+				return BODY_BAD;
+			b->done = b->framing == FRAMING_LENGTH && b->left == 0;
+		}
+		*used += n;
+	}
 	return b->done ? BODY_DONE : BODY_MORE;
-}
-
-const char *
-body_error(const struct body *b)
-{
-	const char *why = b->framing != FRAMING_CHUNKED ? "out of memory"
-	    : b->why != NULL				? b->why
-			     : llhttp_get_error_reason(&b->parser);
-
-	return why == NULL || *why == '\0' ? "a malformed body" : why;
 }
 
 static bool

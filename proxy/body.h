@@ -1,38 +1,50 @@
 /* body.h - follow the body of one HTTP/1 message through a stream of bytes:
  * what of it is content, where it ends (RFC 9112 6, 7.1).
  *
- * Pure.  Chunks are llhttp's to read; all else is counting.
+ * Pure.  Strict: what two parsers could read differently is bad.
  */
 #ifndef PROXY_BODY_H
 #define PROXY_BODY_H
 
-#include <llhttp.h>
-
 #include "proxy/head.h"
 
-/* No longer a trailer section is taken. */
-#define BODY_TRAILER_MAX 8192
+/* No longer a trailer section, or the extensions of a chunk, are taken. */
+#define BODY_TRAILER_MAX   8192
+#define BODY_EXTENSION_MAX 1024
 
 enum body_result {
 	BODY_MORE, /* everything was used; more is needed */
 	BODY_DONE, /* it has ended; what is left is not its own */
-	BODY_BAD   /* see body_error() */
+	BODY_BAD   /* why says what is wrong */
 };
 
 /* Takes content, without its framing; false stops (out of memory). */
 typedef bool body_content_fn(void *arg, const char *bytes, size_t size);
 
+enum body_chunk {     /* what comes next in a chunked body */
+	CHUNK_SIZE,   /* its first digit */
+	CHUNK_DIGITS, /* another one, or what ends the size */
+	CHUNK_EXTENSION,
+	CHUNK_SIZE_LF,
+	CHUNK_DATA,
+	CHUNK_DATA_CR,
+	CHUNK_DATA_LF,
+	CHUNK_TRAILER
+};
+
 struct body {
 	enum framing framing;
 	bool done;
-	uint64_t left; /* FRAMING_LENGTH */
+	uint64_t left; /* of the length, or of the chunk */
 	body_content_fn *content;
 	void *arg;
+	const char *why; /* BAD: a static sentence */
+
 	/* FRAMING_CHUNKED */
-	llhttp_t parser;
-	bool in_value;	       /* of a trailer field, not its name */
+	enum body_chunk chunk;
+	size_t n_extension;    /* bytes of the chunk's extensions */
 	struct buffer trailer; /* field lines, each with its CRLF */
-	const char *why;       /* BAD: what llhttp does not say */
+	size_t n_lines;	       /* bytes of it that are whole lines */
 };
 
 /* Begin.  length counts with FRAMING_LENGTH. */
@@ -47,9 +59,6 @@ void body_begin(
  */
 enum body_result body_feed(
     struct body *, const char *bytes, size_t size, size_t *used);
-
-/* What was wrong; a static sentence. */
-const char *body_error(const struct body *);
 
 /* Append the end of a chunked body: the last chunk, and those fields of the
  * trailer section that may go on.  What says something about framing, routing,

@@ -16,13 +16,15 @@ equals(struct span s, const char *word)
 	return s.size == strlen(word) && memcmp(s.bytes, word, s.size) == 0;
 }
 
-/* Visible ASCII only; what is not, must be percent-encoded (RFC 3986 2). */
+/* Visible ASCII only; what is not, must be percent-encoded (RFC 3986 2).  And
+ * no fragment, which is the client's alone. */
 static bool
-is_visible(struct span s)
+is_target(struct span s)
 {
 	size_t n = 0;
 
-	while (n < s.size && s.bytes[n] > ' ' && s.bytes[n] < 0x7f)
+	while (n < s.size && s.bytes[n] > ' ' && s.bytes[n] < 0x7f &&
+	    s.bytes[n] != '#')
 		n++;
 	return n > 0 && n == s.size;
 }
@@ -43,7 +45,7 @@ split_line(struct span line, struct span *method, struct span *target,
 	*method = (struct span){ line.bytes, (size_t)(a - line.bytes) };
 	*target = (struct span){ a + 1, (size_t)(b - a - 1) };
 	*version = (struct span){ b + 1, (size_t)(end - b - 1) };
-	return head_is_token(*method) && is_visible(*target);
+	return head_is_token(*method) && is_target(*target);
 }
 
 static int
@@ -69,26 +71,40 @@ request_check_line(struct span line, const char **why)
 	return 0;
 }
 
-/* One host and perhaps a port; a list, a path or white space is none. */
+/* What a host name may have (RFC 3986 3.2.2), but for the comma, which would
+ * make a list of it. */
+static bool
+is_host_char(unsigned char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	    (c >= '0' && c <= '9') || c == '.' || c == '-' ||
+	    (c != '\0' && strchr("_~%!$&'()*+;=", c) != NULL);
+}
+
+/* One host and perhaps a port. */
 static bool
 is_authority(struct span s)
 {
-	for (size_t i = 0; i < s.size; i++) {
-		switch (s.bytes[i]) {
-		case ' ':
-		case '\t':
-		case ',':
-		case '/':
-		case '?':
-		case '#':
-		case '@':
-		case '\\':
+	size_t n = 0;
+
+	if (s.size > 0 && s.bytes[0] == '[') {
+		const char *end = memchr(s.bytes, ']', s.size);
+
+		for (n = 1; n < s.size &&
+		     (is_host_char((unsigned char)s.bytes[n]) ||
+			 s.bytes[n] == ':');)
+			n++;
+		if (end == NULL || s.bytes + n != end)
 			return false;
-		default:
-			break;
-		}
+		n++;
+	} else {
+		while (n < s.size && is_host_char((unsigned char)s.bytes[n]))
+			n++;
 	}
-	return true;
+	if (n < s.size && s.bytes[n] == ':')
+		for (n++; n < s.size && s.bytes[n] >= '0' && s.bytes[n] <= '9';)
+			n++;
+	return n == s.size;
 }
 
 static void

@@ -99,7 +99,7 @@ request_reader_body(struct request_reader *r, struct exchange *x, size_t *used,
 	    &r->body, buffer_bytes(&r->in), buffer_size(&r->in), used);
 
 	if (result == BODY_BAD)
-		return bad(status, 400, why, body_error(&r->body));
+		return bad(status, 400, why, r->body.why);
 	buffer_consume(&r->in, *used);
 	if (result == BODY_MORE)
 		return REQUEST_MORE;

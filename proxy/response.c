@@ -150,6 +150,9 @@ response_read(
 		return why;
 	if (!read_line(r, line))
 		return "a malformed status line";
+	/* RFC 9110 8.6: these have none. */
+	if (r->status < 200 || r->status == 204)
+		r->hops.drops |= 1u << NAME_CONTENT_LENGTH;
 	at = r->fields_at = line.size + 2;
 	while (head_next(head, size, &at, &f, &why) == HEAD_FIELD) {
 		read_field(r, &n, &f);

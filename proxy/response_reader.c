@@ -145,7 +145,7 @@ response_reader_read(
 	result = body_feed(
 	    &r->body, buffer_bytes(&r->in), buffer_size(&r->in), &used);
 	if (result == BODY_BAD)
-		return invalid(x, body_error(&r->body));
+		return invalid(x, r->body.why);
 	buffer_consume(&r->in, used);
 	if (result == BODY_MORE)
 		return RESPONSE_MORE;

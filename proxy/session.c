@@ -391,6 +391,10 @@ session_open(struct proxy *p, int fd)
 void
 session_close(struct proxy_actor *a)
 {
+	struct session *s = (struct session *)a;
+
+	if (s->accounted)
+		session_blame(s, 'I', "the proxy ends");
 	a->reset = true;
 	release(a);
 }

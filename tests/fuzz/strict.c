@@ -372,12 +372,6 @@ read_trailers(struct strict_message *m, struct strict_text all, size_t at)
 	size_t begin = at;
 
 	for (;;) {
-		/* RFC 9112 2.2 lets a reader be so lenient. */
-		if (at < all.size && all.bytes[at] == '\n') {
-			doubt(m, "a bare LF as the empty line");
-			at++;
-			break;
-		}
 		if (!chunk_line(m, all, at, &line))
 			return false;
 		at += line.size + 2;
@@ -387,10 +381,6 @@ read_trailers(struct strict_message *m, struct strict_text all, size_t at)
 		if (at - line.size - 2 > begin &&
 		    (*line.bytes == ' ' || *line.bytes == '\t')) {
 			doubt(m, "a folded trailer");
-			continue;
-		}
-		if (*line.bytes == ':') {
-			doubt(m, "a trailer without a name");
 			continue;
 		}
 		if (!check_field(m, line))

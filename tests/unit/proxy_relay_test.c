@@ -87,7 +87,7 @@ passes(void)
 	    "2;q\r\nok\r\n0\r\nSet-Cookie: a\r\nT:  v\r\nEmpty:\r\n\r\n",
 	    "HTTP/1.1 200 OK\r\nTrailer: T, Empty\r\n"
 	    "Transfer-Encoding: chunked\r\nVia: 1.1 closerace\r\n\r\n"
-	    "2\r\nok\r\n0\r\nT: v\r\nEmpty: \r\n\r\n",
+	    "2\r\nok\r\n0\r\nT:  v\r\nEmpty:\r\n\r\n",
 	    true);
 	through("HEAD", "HEAD / HTTP/1.1\r\nHost: t\r\n\r\n",
 	    "HEAD / HTTP/1.1\r\nHost: t\r\nVia: 1.1 closerace\r\n\r\n",
