@@ -78,6 +78,7 @@ setup-bare:
 # One line a component: what it is built against, and nothing more.
 
 proxy_PKGS   := libevent_core
+program_PKGS := libevent_core libevent_extra
 backend_PKGS := libevent_core libmicrohttpd
 harness_PKGS := libevent_core
 lua_PKGS     := $(LUA)
@@ -136,9 +137,14 @@ link = @echo "  LINK  $@"; mkdir -p $(@D); \
        $(CC) $(sanitize) $(CFLAGS) $(LDFLAGS) $(1) -o $@ $(filter %.o %.a,$^)
 PARTS := $(O)/harness.a $(O)/proxy.a $(O)/backend.a $(O)/llhttp.a
 
+# What only the program needs; the lab has the library alone.
+$(O)/program.a: $(call objs,proxy/program)
+	@echo "  AR    $@"
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
 # Without Lua and without harness/: the link is the proof.
-$(B)/closerace-proxy: $(O)/proxy/main.o $(O)/proxy.a $(O)/llhttp.a
-	$(call link) $(call pkg,--libs,$(proxy_PKGS))
+$(B)/closerace-proxy: $(O)/proxy/main.o $(O)/program.a $(O)/proxy.a $(O)/llhttp.a
+	$(call link) $(call pkg,--libs,$(program_PKGS))
 $(B)/closerace-backend: $(O)/backend/main.o $(O)/backend.a $(O)/llhttp.a
 	$(call link) $(call pkg,--libs,$(backend_PKGS))
 
@@ -169,11 +175,11 @@ examples: setup-run
 
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*_test.c))
 tests_INC  := $(LLHTTP_INC)
-tests_PKGS := $(backend_PKGS)
-$(B)/unit/%: tests/unit/%.c tests/unit/check.h $(PARTS) Makefile
+tests_PKGS := $(backend_PKGS) libevent_extra
+$(B)/unit/%: tests/unit/%.c tests/unit/check.h $(O)/program.a $(PARTS) Makefile
 	@echo "  LINK  $@"
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(call cflags,tests) -MMD -MP $(LDFLAGS) -o $@ $< $(PARTS) $(call pkg,--libs,$(tests_PKGS))
+	$(Q)$(CC) $(call cflags,tests) -MMD -MP $(LDFLAGS) -o $@ $< $(O)/program.a $(PARTS) $(call pkg,--libs,$(tests_PKGS))
 
 # The proxy with mistakes in it, for the matrix to find; never installed.
 WRAPPED := retry_decide response_reader_finish io_read io_take_error io_is_silent \
@@ -236,11 +242,11 @@ $(B)/lib/canary.so: tests/canary.c Makefile
 	$(Q)$(CC) -std=c11 -D_GNU_SOURCE $(WARN) $(sanitize) -fPIC -shared -g -o $@ $<
 
 # Who may include what, from the dependency files that the compiler wrote.
-layers: $(patsubst %.c,$(O)/%.o,$(foreach c,proxy backend harness lua,$(wildcard $(c)/*.c)))
+layers: $(patsubst %.c,$(O)/%.o,$(foreach c,proxy proxy/program backend harness lua,$(wildcard $(c)/*.c)))
 	$(Q)$(LUA) tests/layers.lua $(O)
 
 lint:
-	$(Q)clang-format --dry-run -Werror $(wildcard */*.[ch] tests/*/*.[ch])
+	$(Q)clang-format --dry-run -Werror $(wildcard */*.[ch] proxy/program/*.[ch] tests/*/*.[ch])
 	$(Q)luacheck -q --config tests/luacheckrc lua tests .busted
 
 # proxy/README.md says what the code says.
@@ -291,8 +297,8 @@ $(B)/bench/%: tests/bench/%.c Makefile
 test-bare: setup-bare
 	$(Q)tests/bare.sh
 
-compile_commands.json: Makefile $(wildcard */*.[ch])
-	$(Q){ sep='['; $(foreach c,proxy backend harness lua,for f in $(wildcard $(c)/*.c); do \
+compile_commands.json: Makefile $(wildcard */*.[ch] proxy/program/*.[ch])
+	$(Q){ sep='['; $(foreach c,proxy backend harness lua,for f in $(wildcard $(c)/*.c $(c)/program/*.c); do \
 	  printf '%s\n{ "directory": "%s", "file": "%s", "arguments": [' "$$sep" '$(CURDIR)' $$f; \
 	  printf '%s\n' $(CC) $(call cflags,$(c)) | sed 's/"/\\"/g; s/.*/"&", /' | tr -d '\n'; \
 	  printf '"-c", "%s"] }' $$f; sep=,; done;) \
@@ -310,7 +316,7 @@ install: all
 clean:
 	rm -rf build compile_commands.json
 
--include $(wildcard $(O)/*.d $(O)/*/*.d $(B)/unit/*.d)
+-include $(wildcard $(O)/*.d $(O)/*/*.d $(O)/*/*/*.d $(B)/unit/*.d)
 .PHONY: all setup-run setup-test setup-bench setup-clients setup-bare run examples test unit-programs valgrind layers lint manual manual-check bench bench-idle clients bench-matrix bench-trials soak soak-faults test-bare install clean
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -13,19 +13,25 @@ for folder, names in pairs {
   for _, name in ipairs(names) do PUBLIC[("%s/%s.h"):format(folder, name)] = true end
 end
 
---- layer → the folders all of whose headers it may open, and whether it may open PUBLIC
+--- layer → the folders all of whose headers it may open, and those whose PUBLIC ones
 local LAYERS = {
-  proxy   = { folders = { "proxy" } },
-  backend = { folders = { "backend" } },
-  harness = { folders = { "harness" }, public = true },
-  lua     = { folders = { "lua", "harness" }, public = true },
+  proxy   = { folders = { "proxy" }, public = {} },
+  backend = { folders = { "backend" }, public = {} },
+  harness = { folders = { "harness" }, public = { "proxy", "backend" } },
+  lua     = { folders = { "lua", "harness" }, public = { "proxy", "backend" } },
+  -- What makes a program of the library.
+  ["proxy/program"] = { folders = { "proxy/program" }, public = { "proxy" } },
 }
+
+--- sources that belong to another layer than their folder's
+local ELSEWHERE = { ["proxy/main.c"] = "proxy/program" }
 
 --- libraries' headers → the layers that may open them
 local LIBRARIES = {
   ["lua.h"] = { lua = true }, ["lauxlib.h"] = { lua = true }, ["lualib.h"] = { lua = true },
   ["microhttpd.h"] = { backend = true },
   ["llhttp.h"] = { proxy = true, backend = true },
+  ["http.h"] = { ["proxy/program"] = true },            -- libevent's
 }
 
 local function sorted(list)
@@ -70,13 +76,16 @@ local function opened_by(path)
   return names
 end
 
-local function may_open(layer, name)
-  local rule = LAYERS[layer]
-  if rule.public and PUBLIC[name] then return true end
-  for _, folder in ipairs(rule.folders) do
-    if name:match "^[^/]+" == folder then return true end
+local function has(list, wanted)
+  for _, one in ipairs(list) do
+    if one == wanted then return true end
   end
   return false
+end
+
+local function may_open(layer, name)
+  local rule, folder = LAYERS[layer], name:match "^(.*)/"
+  return has(rule.folders, folder) or PUBLIC[name] and has(rule.public, folder)
 end
 
 local function is_forbidden(layer, name)
@@ -98,9 +107,10 @@ local function check(objects)
       if opened[1] ~= source then
         wrong[#wrong + 1] = ("%s: %s does not tell what it includes"):format(source, dependencies)
       end
+      local own = ELSEWHERE[source] or layer
       for _, name in ipairs(opened) do
-        if is_forbidden(layer, name) then
-          wrong[#wrong + 1] = ("%s: includes %s, which %s must not"):format(source, name, layer)
+        if name ~= source and is_forbidden(own, name) then
+          wrong[#wrong + 1] = ("%s: includes %s, which %s must not"):format(source, name, own)
         end
       end
       n = n + 1

@@ -1,0 +1,18 @@
+/* address.h - "ADDR:PORT", as text and as sockets have it. */
+#ifndef PROXY_PROGRAM_ADDRESS_H
+#define PROXY_PROGRAM_ADDRESS_H
+
+#include <netinet/in.h>
+
+#define ADDRESS_TEXT 24 /* "255.255.255.255:65535" and its end */
+
+/* Returns: 0, or -1 where the text is none.  Port 0 is one. */
+int address_parse(struct sockaddr_in *, const char *text);
+void address_write(char out[ADDRESS_TEXT], const struct sockaddr_in *);
+
+/* The two ends of a socket; "" where it has none. */
+void address_of_peer(char out[ADDRESS_TEXT], int fd);
+void address_of_socket(char out[ADDRESS_TEXT], int fd);
+int address_port(int fd); /* its own; 0: none */
+
+#endif

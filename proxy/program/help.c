@@ -1,0 +1,96 @@
+/* help.c - the help text of arguments.h. */
+#include <stdio.h>
+#include <string.h>
+
+#include "proxy/program/arguments.h"
+#include "proxy/program/say.h"
+
+static void
+print_option(const struct proxy_option *option)
+{
+	const char *allowed = option->allowed;
+	char name[64];
+
+	snprintf(name, sizeof name, "%s", option->name);
+	for (char *c = name; *c != '\0'; c++)
+		if (*c == '_')
+			*c = '-';
+	/* The library takes text, the program the name of a file. */
+	if (strcmp(name, "retry-list") == 0)
+		allowed = "a file; a line each: METHOD path-pattern";
+	printf("  --%-22s %s\n"
+	       "  %-24s (%s%s%s)\n",
+	    name, option->help, "", allowed,
+	    *option->value != '\0' ? "; default " : "", option->value);
+}
+
+static void
+print_options(void)
+{
+	struct proxy_option option;
+	const char *group = "";
+
+	printf("Running\n");
+	for (size_t i = 0; arguments_describe(i, &option) == 0; i++)
+		print_option(&option);
+	for (size_t i = 0; proxy_options_describe(i, &option) == 0; i++) {
+		if (strcmp(group, option.group) != 0)
+			printf("\n%s\n", option.group);
+		group = option.group;
+		print_option(&option);
+	}
+}
+
+static void
+print_log(void)
+{
+	printf(
+	    "\nThe access log has a line an exchange. Its fields are KEY=VALUE,"
+	    " or members\n"
+	    "of a JSON object, and only ever added; - (null): there was"
+	    " none.\n"
+	    "  time          when its first byte came, UTC\n"
+	    "  client        address of the client\n"
+	    "  upstream      address of the backend that was asked last\n"
+	    "  status        that the client was sent\n"
+	    "  code          who ended it early, and what was going on; --:"
+	    " nobody did\n"
+	    "  attempts      sendings of the request\n"
+	    "  retries       of them, those after something had been sent\n"
+	    "  connection    of the last attempt: reused, or fresh\n"
+	    "  received      bytes of the request's head and content\n"
+	    "  sent          bytes that the client was sent\n"
+	    "  head_ms       from the request's first byte to its head's last\n"
+	    "  connect_ms    until the last attempt had its connection\n"
+	    "  response_ms   until the response's first byte\n"
+	    "  total_ms      from the first byte to the end\n"
+	    "  request       request line; control characters, quotes and the"
+	    " like as \\xHH;\n"
+	    "                beyond %d bytes it ends in ...\n"
+	    "  why           the code in words\n"
+	    "Who: C the client is gone, c it took too long; U the backend, u it"
+	    " took too long;\n"
+	    "P the request was refused; I the proxy lacks something. When: R its"
+	    " request was\n"
+	    "read; C connecting; S sending it; H waiting for the response; D"
+	    " relaying it;\n"
+	    "T in a tunnel.\n",
+	    LINE_REQUEST_MAX);
+}
+
+void
+arguments_help(void)
+{
+	printf("usage: " PROGRAM_NAME " --listen ADDR:PORT --upstream"
+	       " ADDR:PORT [--OPTION VALUE]…\n\n"
+	       "A reverse proxy for HTTP/1.1 with an upstream pool and"
+	       " retries.\n\n");
+	print_options();
+	print_log();
+	printf("\nSIGTERM and SIGINT finish what is in progress; a second one"
+	       " ends at once.\n"
+	       "SIGHUP reads the retry list again and opens the access log"
+	       " again.\n"
+	       "--help, --version\n\n"
+	       "exit status: 0; 1 for trouble; 2 for wrong usage\n");
+}
