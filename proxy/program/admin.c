@@ -48,14 +48,22 @@ static const struct page pages[] = {
 	{ "/healthz", "text/plain", NULL },
 };
 
-/* Takes text.  Returns nothing: whoever is gone, is gone. */
+/* Takes text.  To HEAD, libevent would send the body as well. */
 static void
 reply(struct evhttp_request *request, int status, const char *reason,
     const char *type, struct evbuffer *text)
 {
 	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
+	size_t size = text != NULL ? evbuffer_get_length(text) : 0;
+	char length[32];
 
 	evhttp_add_header(headers, "Content-Type", type);
+	if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD) {
+		evutil_snprintf(length, sizeof length, "%zu", size);
+		evhttp_add_header(headers, "Content-Length", length);
+		if (size > 0)
+			evbuffer_drain(text, size);
+	}
 	evhttp_send_reply(request, status, reason, text);
 	if (text != NULL)
 		evbuffer_free(text);

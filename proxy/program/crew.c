@@ -126,7 +126,10 @@ on_message(void *arg, enum channel_kind kind, uint32_t number,
 	if (kind != CHANNEL_READY || m->ready)
 		return;
 	m->ready = true;
-	if (!c->complete && ++c->n_ready == c->n) {
+	if (c->complete) {
+		say("worker %d was started again (pid %ld)", m->number,
+		    (long)m->pid);
+	} else if (++c->n_ready == c->n) {
 		c->complete = true;
 		program_announce(c->program);
 	}

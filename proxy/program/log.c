@@ -25,8 +25,9 @@ struct log {
 	struct event *writable; /* whoever reads it has made room */
 	int fd;
 	bool is_file;
-	bool torn; /* what is first in the buffer ends a line begun */
-	bool told; /* that lines are lost */
+	bool waits; /* for the loop to come to rest */
+	bool torn;  /* what is first in the buffer ends a line begun */
+	bool told;  /* that lines are lost */
 	uint64_t n_lost;
 	size_t used;
 	char buffer[BUFFER_SIZE];
@@ -109,8 +110,8 @@ lose(struct log *l, int error)
 	tell_lost(l, error);
 }
 
-static void
-flush(struct log *l)
+void
+log_flush(struct log *l)
 {
 	int error = write_out(l, 0);
 
@@ -123,21 +124,25 @@ flush(struct log *l)
 static void
 on_rest(evutil_socket_t fd, short what, void *arg)
 {
-	flush(arg);
+	struct log *l = arg;
+
+	l->waits = false;
+	log_flush(l);
 }
 
 void
 log_exchange(struct log *l, const struct line_facts *f)
 {
 	if (BUFFER_SIZE - l->used < LINE_SIZE)
-		flush(l);
+		log_flush(l);
 	if (BUFFER_SIZE - l->used < LINE_SIZE) {
 		l->n_lost++;
 		tell_lost(l, EAGAIN);
 		return;
 	}
-	if (l->used == 0)
+	if (!l->waits)
 		event_active(l->rest, EV_TIMEOUT, 0);
+	l->waits = true;
 	l->used += line_write(l->buffer + l->used, l->format, f);
 }
 
@@ -226,7 +231,7 @@ log_reopen(struct log *l)
 {
 	int fd;
 
-	flush(l);
+	log_flush(l);
 	fd = open_path(l->path);
 	if (fd < 0)
 		return -1;

@@ -32,6 +32,9 @@ int log_try(const char *path);
 
 void log_exchange(struct log *, const struct line_facts *);
 
+/* Write now what there is, as far as that can be. */
+void log_flush(struct log *);
+
 /* Open the file again, which may be another one of that name by now.
  * Returns: 0, or -1 with errno; it goes on with the old one then. */
 int log_reopen(struct log *);

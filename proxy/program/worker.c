@@ -252,8 +252,10 @@ worker_report(struct worker *w, struct report *r, struct evbuffer *text)
 	r->counters.n_sessions_open = proxy_n_sessions(w->proxy);
 	r->counters.n_upstreams_open = proxy_n_upstreams(w->proxy);
 	proxy_pool(w->proxy, count_idle, r->counters.n_idle);
-	if (w->log != NULL)
+	if (w->log != NULL) {
+		log_flush(w->log);
 		r->counters.n_lost = log_n_lost(w->log);
+	}
 	report_worker(text, w->proxy, w->arguments, w->draining);
 	r->status_size = evbuffer_get_length(text);
 	r->status = (const char *)evbuffer_pullup(text, -1);
