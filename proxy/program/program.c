@@ -22,6 +22,7 @@ on_end_signal(evutil_socket_t number, short what, void *arg)
 		return;
 	}
 	p->facts.draining = true;
+	say("draining: nobody is accepted, what is in progress is finished");
 	p->hands.drain(p->hands.arg);
 }
 

@@ -529,6 +529,7 @@ describe("closerace-proxy's admin port", function()
     lab:advance(0)
     backend:read_until "executed .*id=slow"
     front:signal "TERM"
+    front:read_until "draining"
     assert.equal(503, health_of(front))
     assert.equal(true, status_of(front).draining)
     assert.equal(1, exposition.sum(metrics_of(front), "closerace_draining"))
@@ -579,6 +580,7 @@ describe("closerace-proxy, told to end,", function()
       it(("finishes on SIG%s what is in progress, %s"):format(signal, how), function()
         local front, exchange, conn = begin()
         front:signal(signal)
+        front:read_until "draining"
         assert.equal(503, health_of(front))
         conn:release()
         local reply = exchange:wait()
@@ -590,7 +592,7 @@ describe("closerace-proxy, told to end,", function()
     it("ends at once on the second signal, " .. how, function()
       local front = begin "--drain-ms 0"
       front:signal "TERM"
-      assert.equal(503, health_of(front))
+      front:read_until "draining"
       front:signal "TERM"
       ends_with(0, front)
     end)
