@@ -85,7 +85,6 @@ lua_PKGS     := $(LUA)
 
 LLHTTP      := /usr/share/llhttp
 LLHTTP_INC  := -isystem /usr/share/include/llhttp -DLLHTTP_STRICT_MODE=1
-proxy_INC   := $(LLHTTP_INC)
 backend_INC := $(LLHTTP_INC)
 
 WARN     := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
@@ -143,7 +142,7 @@ $(O)/program.a: $(call objs,proxy/program)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 # Without Lua and without harness/: the link is the proof.
-$(B)/closerace-proxy: $(O)/proxy/main.o $(O)/program.a $(O)/proxy.a $(O)/llhttp.a
+$(B)/closerace-proxy: $(O)/proxy/main.o $(O)/program.a $(O)/proxy.a
 	$(call link) $(call pkg,--libs,$(program_PKGS))
 $(B)/closerace-backend: $(O)/backend/main.o $(O)/backend.a $(O)/llhttp.a
 	$(call link) $(call pkg,--libs,$(backend_PKGS))
@@ -202,9 +201,9 @@ $(O)/fuzz/%.o: tests/fuzz/%.c Makefile | $(O)/.ready
 	@echo "  CC    $@"
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(call cflags,tests) -MMD -MP -c -o $@ $<
-$(B)/corpus/%: $(O)/fuzz/%.o $(FUZZ_OBJS) $(O)/fuzz/replay.o $(O)/proxy.a $(O)/llhttp.a
+$(B)/corpus/%: $(O)/fuzz/%.o $(FUZZ_OBJS) $(O)/fuzz/replay.o $(O)/proxy.a
 	$(call link) $(call pkg,--libs,$(proxy_PKGS))
-$(B)/fuzzer/%: $(O)/fuzz/%.o $(FUZZ_OBJS) $(O)/proxy.a $(O)/llhttp.a
+$(B)/fuzzer/%: $(O)/fuzz/%.o $(FUZZ_OBJS) $(O)/proxy.a
 	$(call link,-fsanitize=fuzzer) $(call pkg,--libs,$(proxy_PKGS))
 
 setup-fuzz:

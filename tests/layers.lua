@@ -30,7 +30,7 @@ local ELSEWHERE = { ["proxy/main.c"] = "proxy/program" }
 local LIBRARIES = {
   ["lua.h"] = { lua = true }, ["lauxlib.h"] = { lua = true }, ["lualib.h"] = { lua = true },
   ["microhttpd.h"] = { backend = true },
-  ["llhttp.h"] = { proxy = true, backend = true },
+  ["llhttp.h"] = { backend = true },
   ["http.h"] = { ["proxy/program"] = true },            -- libevent's
 }
 
