@@ -122,7 +122,8 @@ describe("the close race as Node meets it", function()
 
   with_node("is not seen through it with a GET: it was sent again", function()
     local origin = backend()
-    assert.same({ warm = 200, status = 200 }, node("race", served.proxy(origin), "GET"))
+    assert.same({ warm = 200, status = 200,
+      why = 'closerace; details="attempt 2: idempotent method"' }, node("race", served.proxy(origin), "GET"))
     local attempts = served.ledger(origin, "v1")
     assert.same({ 2, 0, 1 }, { #attempts, attempts[1].executed, attempts[2].executed })
   end)
