@@ -34,7 +34,7 @@ daemon off; master_process off; worker_processes 1; pid %s/nginx-%d.pid; error_l
 worker_rlimit_nofile 8192;
 events { worker_connections 4096; }
 http {
-  access_log off; keepalive_requests 100000000; keepalive_timeout 600s; sendfile on; tcp_nopush on;
+  access_log off; keepalive_requests 100000000; keepalive_timeout 600s; sendfile off;
   %s
 }
 ]]
@@ -151,7 +151,7 @@ local function ask(port, n_conns, bytes)
   local late = text:match "Socket errors: connect 0, read 0, write 0, timeout (%d+)"
   if not n or text:find "Non%-2xx" or (text:find "Socket errors" and not late) then error("wrk: " .. text, 0) end
   if late then io.stderr:write(("%s of %d answers took wrk more than 2 s\n"):format(late, n)) end
-  return n, tonumber(text:match "Requests/sec:%s+([%d.]+)"), in_ms(text:match "99%%%s+(%S+)")
+  return n, tonumber(text:match "Requests/sec:%s+([%d.]+)"), in_ms(text:match "\n%s+99%%%s+(%S+)")
 end
 
 -- ----------------------------------------------------------------------- measuring --
