@@ -82,6 +82,21 @@ take_size(struct body *b, char c)
 	return true;
 }
 
+/* Could half a line still become a good one?  What cannot need not be waited
+ * for. */
+static bool
+may_be_line(const char *line, size_t size)
+{
+	for (size_t i = 0; i < size; i++) {
+		unsigned char c = (unsigned char)line[i];
+
+		if ((c < ' ' && c != '\t' && (c != '\r' || i + 1 < size)) ||
+		    c == 0x7f)
+			return false;
+	}
+	return true;
+}
+
 /* Bytes of the trailer section, up to the end of a line.  *size: what there is,
  * and how much was taken. */
 static bool
@@ -98,10 +113,11 @@ take_trailer(struct body *b, const char *bytes, size_t *size)
 		return bad(b, "a trailer section that is too long");
 	if (!buffer_append(&b->trailer, bytes, *size))
 		return bad(b, "out of memory");
-	if (lf == NULL)
-		return true;
 	all = buffer_bytes(&b->trailer);
 	n = buffer_size(&b->trailer);
+	if (lf == NULL)
+		return may_be_line(all + b->n_lines, n - b->n_lines) ||
+		    bad(b, "a control character in the trailer section");
 	if (n - b->n_lines == 2 && all[b->n_lines] == '\r') {
 		buffer_truncate(&b->trailer, b->n_lines);
 		b->done = true;
