@@ -758,6 +758,10 @@ next_field(const struct strict_message *in, const struct strict_message *m,
 		/* RFC 9112 3.2.2: it may be made anew. */
 		if (strict_is(f->name, "host"))
 			continue;
+		/* RFC 9110 8.6: it must not be there. */
+		if (strict_is(f->name, "content-length") &&
+		    (in->status == 204 || in->status / 100 == 1))
+			continue;
 		return true;
 	}
 	return false;
