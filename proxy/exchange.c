@@ -196,6 +196,7 @@ exchange_attempt(struct exchange *x, bool reused, struct upstream *carrier,
 	assert(x->facts.replayable || x->now.sent == 0);
 	x->attempt++;
 	x->account.n_attempts++;
+	x->account.n_reused += reused;
 	x->account.reused = reused;
 	x->state = ATTEMPT_RUNNING;
 	x->carrier = carrier;

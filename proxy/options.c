@@ -149,25 +149,35 @@ describe_allowed(const struct row *row, char *out, size_t size)
 	}
 }
 
-static int
-add_address(struct proxy_options *o, const char *value)
+int
+proxy_options_address(struct sockaddr_in *sin, const char *text)
 {
-	struct sockaddr_in sin = { .sin_family = AF_INET };
-	const char *colon = strrchr(value, ':');
+	const char *colon = strrchr(text, ':');
 	char address[INET_ADDRSTRLEN], *end;
 	long port;
 
-	if (o->n_upstreams == PROXY_UPSTREAMS_MAX || colon == NULL ||
-	    (size_t)(colon - value) >= sizeof address || colon[1] < '0' ||
-	    colon[1] > '9')
+	if (colon == NULL || (size_t)(colon - text) >= sizeof address ||
+	    colon[1] < '0' || colon[1] > '9')
 		return -1;
-	memcpy(address, value, (size_t)(colon - value));
-	address[colon - value] = '\0';
+	memcpy(address, text, (size_t)(colon - text));
+	address[colon - text] = '\0';
 	port = strtol(colon + 1, &end, 10);
-	if (*end != '\0' || port < 1 || port > 65535 ||
-	    inet_pton(AF_INET, address, &sin.sin_addr) != 1)
+	*sin = (struct sockaddr_in){ .sin_family = AF_INET };
+	if (*end != '\0' || port > 65535 ||
+	    inet_pton(AF_INET, address, &sin->sin_addr) != 1)
 		return -1;
-	sin.sin_port = htons((unsigned short)port);
+	sin->sin_port = htons((unsigned short)port);
+	return 0;
+}
+
+static int
+add_address(struct proxy_options *o, const char *value)
+{
+	struct sockaddr_in sin;
+
+	if (o->n_upstreams == PROXY_UPSTREAMS_MAX ||
+	    proxy_options_address(&sin, value) != 0 || sin.sin_port == 0)
+		return -1;
 	o->upstreams[o->n_upstreams++] = sin;
 	return 0;
 }
@@ -273,6 +283,25 @@ proxy_options_check(
 	return -1;
 }
 
+static void
+write_value(const struct row *row, int value, char out[64])
+{
+	out[0] = '\0';
+	if (row->kind == KIND_NUMBER)
+		snprintf(out, 64, "%d", value);
+	if (row->kind == KIND_WORD)
+		snprintf(out, 64, "%s", row->words[value]);
+}
+
+void
+proxy_options_value(const struct proxy_options *o, size_t n, char value[64])
+{
+	int set;
+
+	memcpy(&set, (const char *)o + rows[n].offset, sizeof set);
+	write_value(&rows[n], set, value);
+}
+
 int
 proxy_options_describe(size_t n, struct proxy_option *option)
 {
@@ -284,12 +313,7 @@ proxy_options_describe(size_t n, struct proxy_option *option)
 	option->group = row->group;
 	option->name = row->name;
 	option->help = row->help;
-	option->value[0] = '\0';
-	if (row->kind == KIND_NUMBER)
-		snprintf(option->value, sizeof option->value, "%d", row->value);
-	if (row->kind == KIND_WORD)
-		snprintf(option->value, sizeof option->value, "%s",
-		    row->words[row->value]);
+	write_value(row, row->value, option->value);
 	describe_allowed(row, option->allowed, sizeof option->allowed);
 	return 0;
 }

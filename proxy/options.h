@@ -72,6 +72,10 @@ void proxy_options_init(struct proxy_options *);
 int proxy_options_set(struct proxy_options *, const char *name,
     const char *value, char *error, size_t error_size);
 
+/* "ADDR:PORT", as every address is given; port 0 is one.
+ * Returns: 0, or -1 where the text is none. */
+int proxy_options_address(struct sockaddr_in *, const char *text);
+
 /* Do they go together?  Returns: 0, or -1 with a sentence that names the
  * option. */
 int proxy_options_check(
@@ -86,5 +90,10 @@ struct proxy_option {
 /* The n-th option, for help texts and for the list of allowed names; those of
  * a group stand together.  Returns: 0, or -1 past the end. */
 int proxy_options_describe(size_t n, struct proxy_option *);
+
+/* The n-th option as it is set, in the words in which it was; "" for what is a
+ * list.  Needs: there is an n-th. */
+void proxy_options_value(
+    const struct proxy_options *, size_t n, char value[64]);
 
 #endif

@@ -59,7 +59,8 @@ struct proxy_account {
 
 	unsigned n_attempts;
 	unsigned n_retries; /* … of them after something was sent */
-	bool reused;	    /* the last one rode a pooled connection */
+	unsigned n_reused;  /* … of them on a pooled connection */
+	bool reused;	    /* the last one was */
 	size_t upstream;    /* … to this one of options.upstreams */
 
 	/* Bytes of the request's head and body content, and of what the client

@@ -113,7 +113,6 @@ close_account(struct session *s)
 	if (!s->x->final_given)
 		account->status = 0;
 	account->received = buffer_size(&s->x->head) + s->x->n_body;
-	account->n_retries = s->n_retries;
 	account->done_us = proxy_now_us(s->actor.proxy);
 	s->actor.exchange = s->x;
 	e = actor_event(&s->actor, PROXY_DONE);

@@ -153,6 +153,7 @@ session_choosing(struct session *s)
 	struct pool_entry *e;
 	struct upstream *u;
 
+	s->x->account.n_retries = s->n_retries; /* this one is made */
 	while (may_ride && s->n_dead < DEAD_MAX &&
 	    (e = pool_take(&s->server->pool)) != NULL) {
 		u = upstream_of_entry(e);

@@ -1,31 +1,9 @@
 /* address.c - see address.h. */
 #include "proxy/program/address.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-int
-address_parse(struct sockaddr_in *sin, const char *text)
-{
-	const char *colon = strrchr(text, ':');
-	char address[INET_ADDRSTRLEN], *end;
-	long port;
-
-	if (colon == NULL || (size_t)(colon - text) >= sizeof address ||
-	    colon[1] < '0' || colon[1] > '9')
-		return -1;
-	memcpy(address, text, (size_t)(colon - text));
-	address[colon - text] = '\0';
-	port = strtol(colon + 1, &end, 10);
-	*sin = (struct sockaddr_in){ .sin_family = AF_INET };
-	if (*end != '\0' || port > 65535 ||
-	    inet_pton(AF_INET, address, &sin->sin_addr) != 1)
-		return -1;
-	sin->sin_port = htons((unsigned short)port);
-	return 0;
-}
 
 void
 address_write(char out[ADDRESS_TEXT], const struct sockaddr_in *sin)

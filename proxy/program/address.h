@@ -1,4 +1,4 @@
-/* address.h - "ADDR:PORT", as text and as sockets have it. */
+/* address.h - "ADDR:PORT", from addresses and sockets; options.h reads it. */
 #ifndef PROXY_PROGRAM_ADDRESS_H
 #define PROXY_PROGRAM_ADDRESS_H
 
@@ -6,8 +6,6 @@
 
 #define ADDRESS_TEXT 24 /* "255.255.255.255:65535" and its end */
 
-/* Returns: 0, or -1 where the text is none.  Port 0 is one. */
-int address_parse(struct sockaddr_in *, const char *text);
 void address_write(char out[ADDRESS_TEXT], const struct sockaddr_in *);
 
 /* The two ends of a socket; "" where it has none. */

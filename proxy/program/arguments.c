@@ -39,9 +39,8 @@ arguments_describe(size_t n, struct proxy_option *option)
 	return 0;
 }
 
-/* As it is typed. */
-static void
-write_dashes(char *name)
+void
+arguments_spell(char *name)
 {
 	for (; *name != '\0'; name++)
 		if (*name == '_')
@@ -58,18 +57,15 @@ own_row(const char *name)
 	return i;
 }
 
-/* Returns: its place in the library's list, or -1. */
-static int
-place_of(const char *name)
+static bool
+is_library(const char *name)
 {
 	struct proxy_option option;
 
-	for (int i = 0; i < ARGUMENTS_OPTIONS_MAX &&
-	     proxy_options_describe((size_t)i, &option) == 0;
-	     i++)
+	for (size_t i = 0; proxy_options_describe(i, &option) == 0; i++)
 		if (strcmp(option.name, name) == 0)
-			return i;
-	return -1;
+			return true;
+	return false;
 }
 
 /* ---------------------------------------------------------------- mistakes */
@@ -99,7 +95,7 @@ tell_unknown(const char *name, char *error, size_t error_size)
 			return -1;
 		add(error, error_size, library || i > 0 ? ", " : " ");
 		add(error, error_size, option.name);
-		write_dashes(strstr(error, "; allowed:"));
+		arguments_spell(strstr(error, "; allowed:"));
 	}
 }
 
@@ -109,7 +105,7 @@ refuse(enum row_id row, const char *value, char *error, size_t error_size)
 	char name[NAME_SIZE];
 
 	snprintf(name, sizeof name, "%s", rows[row].name);
-	write_dashes(name);
+	arguments_spell(name);
 	snprintf(error, error_size, "--%s: '%s' is not allowed; allowed: %s",
 	    name, value, rows[row].allowed);
 	return -1;
@@ -124,7 +120,7 @@ refuse_as_library(char *error, size_t error_size)
 
 	snprintf(text, sizeof text, "%s", error);
 	snprintf(error, error_size, "--%.*s", (int)n, text);
-	write_dashes(error);
+	arguments_spell(error);
 	add(error, error_size, text + n);
 	return -1;
 }
@@ -188,7 +184,6 @@ set_library(struct arguments *a, const char *name, const char *value,
 	}
 	if (proxy_options_set(&a->options, name, value, error, error_size) != 0)
 		return refuse_as_library(error, error_size);
-	a->given[place_of(name)] = value;
 	return 0;
 }
 
@@ -210,7 +205,7 @@ read_one(
 		if (*c == '-')
 			*c = '_';
 	row = own_row(name);
-	if (row == N_ROWS && place_of(name) < 0) {
+	if (row == N_ROWS && !is_library(name)) {
 		snprintf(name, sizeof name, "%.*s", (int)size - 2, word + 2);
 		return tell_unknown(name, error, error_size);
 	}

@@ -10,12 +10,9 @@
 #include "proxy/program/listener.h"
 
 #define ARGUMENTS_WORKERS_MAX 64
-#define ARGUMENTS_OPTIONS_MAX 64 /* of the library */
 
 struct arguments {
 	struct proxy_options options;
-	/* The n-th option of the library as it was given, NULL: its default. */
-	const char *given[ARGUMENTS_OPTIONS_MAX];
 
 	const char *listen, *admin; /* NULL: none */
 	struct place listen_at, admin_at;
@@ -36,6 +33,9 @@ int arguments_read(
 /* The n-th option of the program itself; an option's name is written with '-'
  * on the command line, and '_' will do.  Returns: 0, or -1 past the end. */
 int arguments_describe(size_t n, struct proxy_option *);
+
+/* Write a name as it is typed, with '-'. */
+void arguments_spell(char *name);
 
 /* Write the help text to stdout. */
 void arguments_help(void);

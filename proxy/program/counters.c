@@ -37,13 +37,11 @@ counters_add(struct counters *c, const struct proxy_account *a)
 	c->requests[asked][class < N_CLASSES ? class : 0]++;
 	c->codes[place_in(COUNTERS_WHO, a->who)]
 		[place_in(COUNTERS_WHEN, a->when)]++;
-	c->n_attempts += a->n_attempts;
 	c->n_retries += a->n_retries;
-	/* A retry that was decided may not have begun. */
-	if (a->n_attempts > 1 + a->n_retries)
+	if (a->n_attempts > 0)
 		c->n_elsewhere += a->n_attempts - 1 - a->n_retries;
-	c->n_reused += a->n_attempts > 0 && a->reused;
-	c->n_fresh += a->n_attempts > 0 && !a->reused;
+	c->n_reused += a->n_reused;
+	c->n_fresh += a->n_attempts - a->n_reused;
 	c->received += a->received;
 	c->sent += a->sent;
 	count_time(c, a->done_us - a->begun_us);

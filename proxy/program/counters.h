@@ -44,8 +44,8 @@ struct counters {
 
 	uint64_t requests[N_ASKED][N_CLASSES];
 	uint64_t codes[N_WHO][N_WHEN];
-	uint64_t n_attempts, n_retries, n_elsewhere;
-	uint64_t n_reused, n_fresh; /* by the last attempt */
+	uint64_t n_retries, n_elsewhere;
+	uint64_t n_reused, n_fresh; /* attempts */
 	uint64_t received, sent;
 	uint64_t buckets[N_BUCKETS]; /* each without those below it */
 	uint64_t total_us;

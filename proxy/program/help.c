@@ -12,9 +12,7 @@ print_option(const struct proxy_option *option)
 	char name[64];
 
 	snprintf(name, sizeof name, "%s", option->name);
-	for (char *c = name; *c != '\0'; c++)
-		if (*c == '_')
-			*c = '-';
+	arguments_spell(name);
 	/* The library takes text, the program the name of a file. */
 	if (strcmp(name, "retry-list") == 0)
 		allowed = "a file; a line each: METHOD path-pattern";

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "proxy/program/address.h"
+#include "proxy/options.h"
 
 int
 listener_parse(struct place *place, const char *text)
@@ -19,7 +19,7 @@ listener_parse(struct place *place, const char *text)
 
 	*place = (struct place){ .fd = -1 };
 	if (strncmp(text, "fd@", 3) != 0)
-		return address_parse(&place->sin, text);
+		return proxy_options_address(&place->sin, text);
 	n = strtol(text + 3, &end, 10);
 	if (text[3] < '0' || text[3] > '9' || *end != '\0' || n > 1 << 20)
 		return -1;

@@ -147,8 +147,6 @@ idle(struct metrics *m)
 
 /*	member		name				type	help	*/
 #define PLAIN(X)                                                           \
-	X(n_attempts, "attempts_total", "counter",                         \
-	    "Sendings of requests to a backend.")                          \
 	X(n_retries, "retries_total", "counter",                           \
 	    "Requests sent again after something had been sent.")          \
 	X(n_elsewhere, "elsewhere_total", "counter",                       \
@@ -193,17 +191,17 @@ plain(struct metrics *m)
 }
 
 static void
-last_attempts(struct metrics *m)
+attempts(struct metrics *m)
 {
 	const struct report *r;
 
-	head(m, "last_attempts_total", "counter",
-	    "Exchanges by the connection of their last attempt.");
+	head(m, "attempts_total", "counter",
+	    "Sendings of requests to a backend, by connection.");
 	for (size_t i = 0; (r = next(m, &i)) != NULL;)
 		evbuffer_add_printf(m->out,
-		    "closerace_last_attempts_total{worker=\"%d\","
+		    "closerace_attempts_total{worker=\"%d\","
 		    "connection=\"reused\"} %" PRIu64 "\n"
-		    "closerace_last_attempts_total{worker=\"%d\","
+		    "closerace_attempts_total{worker=\"%d\","
 		    "connection=\"fresh\"} %" PRIu64 "\n",
 		    r->worker, r->counters.n_reused, r->worker,
 		    r->counters.n_fresh);
@@ -264,7 +262,7 @@ report_metrics(struct evbuffer *out, const struct report_program *p,
 	requests(&m);
 	codes(&m);
 	plain(&m);
-	last_attempts(&m);
+	attempts(&m);
 	idle(&m);
 	durations(&m);
 }

@@ -65,16 +65,16 @@ static void
 add_options(struct evbuffer *out, const struct arguments *a)
 {
 	struct proxy_option option;
+	char value[64];
 
 	evbuffer_add_printf(out, "\"options\":{\n");
 	add_upstreams(out, &a->options);
 	for (size_t i = 0; proxy_options_describe(i, &option) == 0; i++) {
-		/* What has no default is a list, or a file. */
-		if (*option.value == '\0')
-			continue;
+		proxy_options_value(&a->options, i, value);
+		if (*value == '\0')
+			continue; /* a list */
 		evbuffer_add_printf(out, ",\n\"%s\":", option.name);
-		add_value(
-		    out, a->given[i] != NULL ? a->given[i] : option.value);
+		add_value(out, value);
 	}
 	add_file(out, "retry_list", a->retry_list);
 	add_file(out, "listen", a->listen);

@@ -52,7 +52,7 @@ add(struct counters *c, int status, const char *code, unsigned n_attempts,
 		.when = code[1],
 		.n_attempts = n_attempts,
 		.n_retries = n_retries,
-		.reused = status == 200,
+		.n_reused = status == 200,
 		.upstream = 1,
 		.received = 10,
 		.sent = 100,
@@ -72,7 +72,7 @@ counting(void)
 	add(&c, 200, "--", 4, 1, 251);
 	add(&c, 502, "UH", 2, 1, 30000000);
 	add(&c, 400, "PR", 0, 0, 0);
-	add(&c, 0, "CH", 1, 1, 1000);
+	add(&c, 0, "CH", 1, 0, 1000);
 	add(&c, 999, "\0\0", 1, 0, 1000);
 	for (int i = 0; i < N_BUCKETS; i++)
 		n += c.buckets[i];
@@ -80,10 +80,10 @@ counting(void)
 		c.buckets[2] == 2 && c.buckets[N_BUCKETS - 1] == 1,
 	    "a time that is the bound is below it");
 	CHECK(c.total_us == 250 + 251 + 30000000 + 2000, "times add up");
-	CHECK(c.n_attempts == 9 && c.n_retries == 3 && c.n_elsewhere == 2,
+	CHECK(c.n_retries == 2 && c.n_elsewhere == 2,
 	    "what is neither first nor a retry went elsewhere");
-	CHECK(c.n_reused == 2 && c.n_fresh == 3,
-	    "who was never sent rode nothing");
+	CHECK(c.n_reused == 2 && c.n_fresh == 7,
+	    "every attempt rode a pooled connection or a fresh one");
 	CHECK(c.requests[2][2] == 2 && c.requests[2][5] == 1 &&
 		c.requests[2][0] == 2 && c.requests[0][4] == 1,
 	    "by whom was asked and by class");
@@ -154,17 +154,8 @@ status(void)
 		{ .worker = 2, .pid = 13 } };
 
 	arguments.access_log = "/a\"\\\n\xe4";
-	arguments.given[0] = "10.0.0.1:80";
-	for (size_t i = 0; i < ARGUMENTS_OPTIONS_MAX; i++) {
-		struct proxy_option option;
-
-		if (proxy_options_describe(i, &option) != 0)
-			break;
-		if (strcmp(option.name, "retries") == 0)
-			arguments.given[i] = "007";
-		if (strcmp(option.name, "retry") == 0)
-			arguments.given[i] = "listed";
-	}
+	arguments.options.retries = 7;
+	arguments.options.retry = RETRY_LISTED;
 	print(report_status, reports, 2);
 	CHECK(has("\"upstream\":[\"10.0.0.1:80\",\"10.0.0.2:81\"]"),
 	    "the upstreams are a list");

@@ -183,10 +183,51 @@ client_and_proxy(void)
 	stage_close(s);
 }
 
+/* A retry that waits to be made is none yet; and the proxy's own end. */
+static void
+cut_short(void)
+{
+	static const char *const options[] = { "backoff_ms=500",
+		"persist_client=false", NULL };
+	struct stage *s = &stage;
+	const struct proxy_account *a = &s->account;
+	int client, conn;
+
+	stage_open(s, options);
+	client = stage_client(s);
+	stage_say(s, client, GET);
+	conn = stage_accept(s);
+	stage_hear(s, conn, "\r\n\r\n");
+	stage_reset(s, conn);
+	stage_reset(s, client);
+	CHECK(a->who == 'C' && a->n_attempts == 1 && a->n_retries == 0,
+	    "gone while a retry waited: it was never made");
+
+	client = stage_client(s);
+	stage_say(s, client, GET);
+	conn = stage_accept(s);
+	stage_hear(s, conn, "\r\n\r\n");
+	stage_say(s, conn, OK_2);
+	CHECK(stage_hears(s, client, NULL, "ok<fin>") &&
+		strstr(s->heard, "Connection: close\r\n") &&
+		stage_n_pooled(s) == 1,
+	    "persist_client=false: the client is not kept, the backend is");
+	close(client);
+	client = stage_client(s);
+	stage_say(s, client, GET);
+	stage_hear(s, conn, "\r\n\r\n");
+	stage_close(s);
+	CHECK(blames('I', 'H', 0) && a->n_reused == 1,
+	    "an exchange that the proxy's end cuts short: IH");
+	close(conn);
+	close(client);
+}
+
 int
 main(void)
 {
 	good();
+	cut_short();
 	backend();
 	client_and_proxy();
 	return CHECK_DONE();
