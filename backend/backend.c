@@ -23,6 +23,7 @@ struct backend {
 	int listen_fd;
 	struct event *listener;
 	bool starved; /* no descriptor was left for accept() */
+	bool held;    /* nobody is accepted by itself */
 	struct witness *witness;
 	bool blind; /* there can be none */
 	struct event *unfinished;
@@ -62,7 +63,7 @@ listen_by(struct backend *b, int fd, short trigger)
 static void
 set_starved(struct backend *b, bool starved)
 {
-	if (b->listener == NULL || b->starved == starved)
+	if (b->listener == NULL || b->starved == starved || b->held)
 		return;
 	b->starved = starved;
 	event_del(b->listener);
@@ -162,20 +163,61 @@ welcome(struct backend *b, int fd, const struct sockaddr_in *peer)
 	valve_run(v);
 }
 
-static void
-on_listener(evutil_socket_t fd, short what, void *arg)
+/* Returns: somebody was accepted. */
+static bool
+accept_one(struct backend *b)
 {
 	struct sockaddr_in peer;
 	socklen_t n = sizeof peer;
-	int conn = accept4(
-	    fd, (struct sockaddr *)&peer, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int conn = accept4(b->listen_fd, (struct sockaddr *)&peer, &n,
+	    SOCK_NONBLOCK | SOCK_CLOEXEC);
 	bool come_again = conn >= 0 || errno == EAGAIN || errno == EINTR ||
 	    errno == ECONNABORTED;
-	struct backend *b = arg;
 
 	set_starved(b, !come_again);
 	if (conn >= 0)
 		welcome(b, conn, &peer);
+	return conn >= 0;
+}
+
+static void
+on_listener(evutil_socket_t fd, short what, void *arg)
+{
+	accept_one(arg);
+}
+
+void
+backend_hold_accepting(struct backend *b)
+{
+	set_starved(b, false);
+	if (b->listener != NULL)
+		event_del(b->listener);
+	b->held = true;
+}
+
+void
+backend_release_accepting(struct backend *b)
+{
+	if (b->held && b->listener != NULL)
+		event_add(b->listener, NULL);
+	b->held = false;
+}
+
+bool
+backend_holds_accepting(const struct backend *b)
+{
+	return b->held;
+}
+
+unsigned
+backend_accept_waiting(struct backend *b)
+{
+	unsigned n = 0;
+
+	assert(b->held);
+	while (accept_one(b))
+		n++;
+	return n;
 }
 
 int
@@ -287,6 +329,7 @@ backend_reset(struct backend *b)
 	event_del(b->unfinished);
 	witness_free(b->witness);
 	b->witness = NULL;
+	backend_release_accepting(b);
 	set_starved(b, false);
 	b->n = 0;
 	b->home.n_faults = 0;

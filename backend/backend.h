@@ -80,6 +80,14 @@ void backend_free(struct backend *);
  * 1 again. */
 void backend_reset(struct backend *);
 
+/* Leave whoever connects in the kernel, which makes the connection and takes
+ * what is sent over it; accept those who wait now, and tell how many that were;
+ * accept again as they come.  Accepting those who wait needs it held. */
+void backend_hold_accepting(struct backend *);
+unsigned backend_accept_waiting(struct backend *);
+void backend_release_accepting(struct backend *);
+bool backend_holds_accepting(const struct backend *);
+
 /* Reset whoever has connected and was not accepted yet. */
 void backend_refuse_waiting(struct backend *);
 

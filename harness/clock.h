@@ -23,7 +23,7 @@ struct clock *clock_new(struct event_base *);
 /* Needs: every timer of clock_timer_new() freed. */
 void clock_free(struct clock *);
 
-/* Virtual only: it is 0 again, and nobody waits for a moment any more.
+/* It is 0 again, and nobody waits for a moment any more.
  * Needs: no other timer armed. */
 void clock_reset(struct clock *);
 

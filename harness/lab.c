@@ -355,7 +355,6 @@ lab_free(struct lab *lab)
 void
 lab_reset(struct lab *lab)
 {
-	assert(!lab_is_real(lab));
 	for (size_t i = lab->n_actors; i-- > 0;)
 		lab->actors[i].reset(lab->actors[i].actor);
 	lab_touch(lab);

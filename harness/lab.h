@@ -40,9 +40,8 @@ void lab_free(struct lab *);
 /* Begin anew with the same actors: each closes its connections by reset and
  * forgets what it has done, the timeline is empty, time is 0, the deadline
  * begins again.  What stays is what an actor was made with, and where it
- * listens; a backend's faults go.  Much cheaper than another lab.
- *
- * Needs: virtual time. */
+ * listens; a backend's faults go, and an external program runs on.  Much
+ * cheaper than another lab. */
 void lab_reset(struct lab *);
 
 /* Begin the deadline again. */
@@ -124,7 +123,7 @@ void lab_drop_fd(struct lab *, int fd);
 
 /* Enrol an actor; it is closed, and reset, with the lab, the youngest first.
  *
- * Calls back: reset where the lab begins anew; NULL where that can never be.
+ * Calls back: reset where the lab begins anew.
  * Returns:    its number, the n-th of its kind, from 1; 0 when out of memory.
  */
 enum lab_kind { LAB_CLIENT, LAB_PROXY, LAB_BACKEND, LAB_SUT };

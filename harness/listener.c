@@ -4,8 +4,17 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
+
+/* Below the kernel's own, which begin with 32768 unless somebody has changed
+ * that. */
+#define FIRST_PORT 20000
+#define N_PORTS	   10000
 
 static int parked[LISTENERS_KEPT];
 static unsigned n_parked;
@@ -61,6 +70,62 @@ listener_park(int fd)
 	while ((waiting = accept4(fd, NULL, NULL, SOCK_CLOEXEC)) >= 0)
 		reset(waiting);
 	parked[n_parked++] = fd;
+}
+
+/* Nobody listens there. */
+static bool
+is_free(const struct sockaddr_in *address)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool good = fd >= 0 &&
+	    bind(fd, (const struct sockaddr *)address, sizeof *address) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return good;
+}
+
+/* A name in the network namespace, which one process can have at a time. */
+static int
+lock_port(unsigned port)
+{
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	int size, fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -1;
+	size = snprintf(name.sun_path + 1, sizeof name.sun_path - 1,
+	    "closerace-port-%u", port);
+	if (bind(fd, (struct sockaddr *)&name,
+		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
+		    (size_t)size)) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+int
+listener_reserve(struct sockaddr_in *address)
+{
+	static unsigned next;
+
+	if (next == 0)
+		next = (unsigned)getpid();
+	*address = (struct sockaddr_in){ .sin_family = AF_INET };
+	address->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	for (int i = 0; i < N_PORTS; i++) {
+		unsigned port = FIRST_PORT + next++ % N_PORTS;
+		int fd;
+
+		address->sin_port = htons((in_port_t)port);
+		if (!is_free(address))
+			continue;
+		fd = lock_port(port);
+		if (fd >= 0)
+			return fd;
+	}
+	errno = EADDRINUSE;
+	return -1;
 }
 
 void

@@ -27,6 +27,14 @@ int listener_take(struct sockaddr_in *address);
  */
 void listener_park(int fd);
 
+/* Find a port of 127.0.0.1 on which a program may listen by itself: outside the
+ * range from which the kernel takes ports, and no other harness is given it.
+ *
+ * Owns:    the caller closes the descriptor when the port is free again.
+ * Errors:  -1 with errno.
+ */
+int listener_reserve(struct sockaddr_in *address);
+
 /* After a fork, in the child: close what is kept; it is the parent's. */
 void listener_forked(void);
 

@@ -6,32 +6,55 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <ftw.h>
-#include <signal.h>
+#include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "harness/lab.h"
 #include "harness/listener.h"
 #include "harness/trace.h"
+#include "harness/tree.h"
+#include "harness/warden.h"
+#include "harness/words.h"
 
-#define LISTEN_FD 3
-#define ARGS_MAX  64
+#define ARGS_MAX 64
+
+/* A program that rests for so long and does not listen, never will; and one
+ * that is busy for so long has gone astray. */
+#define REST_MS	 400
+#define START_MS 60000
+
+enum {
+	LISTEN_FD,
+	LISTEN,
+	LISTEN_PORT,
+	BACKEND,
+	BACKEND_PORT,
+	CONFIG,
+	DIR,
+	N_WORDS
+};
 
 struct sut {
 	struct lab *lab;
 	unsigned number;
 	struct sockaddr_in address;
-	pid_t pid;
-	int pidfd, output_fd;
+	struct warden warden;
+	struct tree *tree;
+	int port_fd; /* keeps its port for it; -1: it has none of its own */
+	int output_fd;
 	struct event *exit_event, *output_event;
+	bool runs; /* there is a warden */
 	bool listens;
 	bool exited;
 	bool is_known; /* … and somebody has asked how */
+	bool is_stopped;
 	int status;
 	char dir[64];
 	char config[80];
@@ -43,87 +66,133 @@ struct sut {
 
 /* -------------------------------------------------------- substitution -- */
 
-struct word {
-	const char *name;
-	char value[96];
-};
-
-enum { USES_LISTEN_FD = 1 << 0, USES_LISTEN = 1 << 1 };
-
 static void
-fill_words(const struct sut *s, const struct sockaddr_in *backend,
-    struct word words[6])
+set_address(struct word *whole, struct word *port, const struct sockaddr_in *a)
 {
 	char ip[INET_ADDRSTRLEN];
 
-	/* Longer names stand in front of their own beginnings. */
-	words[0].name = "$LISTEN_FD";
-	snprintf(words[0].value, sizeof words[0].value, "%d", LISTEN_FD);
-	words[1].name = "$LISTEN";
-	snprintf(words[1].value, sizeof words[1].value, "127.0.0.1:%d",
-	    ntohs(s->address.sin_port));
-	words[2].name = "$BACKEND_PORT";
-	snprintf(words[2].value, sizeof words[2].value, "%d",
-	    ntohs(backend->sin_port));
-	words[3].name = "$BACKEND";
-	inet_ntop(AF_INET, &backend->sin_addr, ip, sizeof ip);
-	snprintf(words[3].value, sizeof words[3].value, "%s:%d", ip,
-	    ntohs(backend->sin_port));
-	words[4].name = "$CONFIG";
-	snprintf(words[4].value, sizeof words[4].value, "%s", s->config);
-	words[5].name = "$DIR";
-	snprintf(words[5].value, sizeof words[5].value, "%s", s->dir);
+	inet_ntop(AF_INET, &a->sin_addr, ip, sizeof ip);
+	snprintf(
+	    whole->value, sizeof whole->value, "%s:%d", ip, ntohs(a->sin_port));
+	snprintf(port->value, sizeof port->value, "%d", ntohs(a->sin_port));
 }
 
-/* used: gets the bit of each word that text has.
- * Returns: a new string, NULL when out of memory. */
-static char *
-substitute(const char *text, const struct word words[6], unsigned *used)
+static void
+set_words(const struct sut *s, const struct sockaddr_in *backend,
+    struct word words[N_WORDS])
 {
-	char *out = NULL;
-	size_t size = 0;
-	FILE *f = open_memstream(&out, &size);
+	static const char *const names[N_WORDS] = { "$LISTEN_FD", "$LISTEN",
+		"$LISTEN_PORT", "$BACKEND", "$BACKEND_PORT", "$CONFIG",
+		"$DIR" };
 
-	if (f == NULL)
-		return NULL;
-	while (*text != '\0') {
-		int i = 0;
-
-		while (i < 6 &&
-		    strncmp(text, words[i].name, strlen(words[i].name)) != 0)
-			i++;
-		if (i == 6) {
-			fputc(*text++, f);
-			continue;
-		}
-		*used |= 1U << i;
-		fputs(words[i].value, f);
-		text += strlen(words[i].name);
-	}
-	return fclose(f) == 0 ? out : NULL;
+	for (int i = 0; i < N_WORDS; i++)
+		words[i].name = names[i];
+	snprintf(words[LISTEN_FD].value, sizeof words[LISTEN_FD].value, "%d",
+	    WARDEN_LISTEN_FD);
+	set_address(&words[LISTEN], &words[LISTEN_PORT], &s->address);
+	set_address(&words[BACKEND], &words[BACKEND_PORT], backend);
+	snprintf(
+	    words[CONFIG].value, sizeof words[CONFIG].value, "%s", s->config);
+	snprintf(words[DIR].value, sizeof words[DIR].value, "%s", s->dir);
 }
 
 static bool
-substitute_all(const char *const *from, char **to, const struct word words[6],
-    unsigned *used)
+fill_all(const char *const *from, char **to, const struct word words[N_WORDS])
 {
 	for (int i = 0; from != NULL && from[i] != NULL; i++)
 		if (i == ARGS_MAX ||
-		    (to[i] = substitute(from[i], words, used)) == NULL)
+		    (to[i] = words_fill(from[i], words, N_WORDS, NULL)) == NULL)
 			return false;
 	return true;
 }
 
-static bool
-write_config(const struct sut *s, const char *text)
+/* ---------------------------------------------------------------- files --- */
+
+static int
+remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
-	FILE *f = fopen(s->config, "w");
+	return remove(path);
+}
+
+static bool
+make_dir(struct sut *s)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	if (tmp == NULL || strlen(tmp) > 32)
+		tmp = "/tmp";
+	snprintf(s->dir, sizeof s->dir, "%s/closerace-XXXXXX", tmp);
+	if (mkdtemp(s->dir) == NULL) {
+		s->dir[0] = '\0';
+		return false;
+	}
+	snprintf(s->config, sizeof s->config, "%s/config", s->dir);
+	return true;
+}
+
+/* Make the directories in front of the last part of a path. */
+static void
+make_parents(char *path)
+{
+	for (char *p = strchr(path + 1, '/'); p != NULL;
+	     p = strchr(p + 1, '/')) {
+		*p = '\0';
+		mkdir(path, 0700);
+		*p = '/';
+	}
+}
+
+static bool
+write_file(char *path, const char *text, const struct word words[N_WORDS])
+{
+	char *filled = words_fill(text, words, N_WORDS, NULL);
+	FILE *f;
 	bool good;
 
-	if (f == NULL)
-		return false;
-	good = fputs(text, f) >= 0;
-	return fclose(f) == 0 && good;
+	make_parents(path);
+	f = filled != NULL ? fopen(path, "w") : NULL;
+	good = f != NULL && fputs(filled, f) >= 0;
+	if (f != NULL && fclose(f) != 0)
+		good = false;
+	free(filled);
+	return good;
+}
+
+static bool
+write_files(struct sut *s, const struct sut_options *o,
+    const struct word words[N_WORDS])
+{
+	char path[512];
+	bool good =
+	    o->config == NULL || write_file(s->config, o->config, words);
+
+	for (size_t i = 0; i < o->n_files && good; i++) {
+		int n = snprintf(
+		    path, sizeof path, "%s/%s", s->dir, o->files[i].name);
+
+		good = n < (int)sizeof path &&
+		    strstr(o->files[i].name, "..") == NULL &&
+		    write_file(path, o->files[i].text, words);
+	}
+	return good;
+}
+
+/* Fill in argv, env, the config file and the others.
+ * Returns: NULL, or what is wrong. */
+static const char *
+prepare(struct sut *s, const struct sut_options *o)
+{
+	struct word words[N_WORDS];
+
+	if (!make_dir(s))
+		return "cannot make a temporary directory";
+	set_words(s, &o->backend, words);
+	if (!fill_all(o->argv, s->argv, words) ||
+	    !fill_all(o->env, s->env, words))
+		return "out of memory, or more than 64 arguments";
+	if (!write_files(s, o, words))
+		return "cannot write its files";
+	return NULL;
 }
 
 /* --------------------------------------------------------------- events -- */
@@ -153,23 +222,16 @@ on_output(evutil_socket_t fd, short what, void *arg)
 	take_output(arg);
 }
 
-/* The program stays unreaped, so that its id goes on to mean its process
- * group: sut_free() ends whatever it has left behind. */
 static void
 notice_exit(struct sut *s)
 {
 	char said[TRACE_TEXT], text[TRACE_TEXT];
-	siginfo_t info = { 0 };
 
-	if (s->exited ||
-	    waitid(P_PID, (id_t)s->pid, &info, WEXITED | WNOHANG | WNOWAIT) !=
-		0 ||
-	    info.si_pid != s->pid)
+	if (s->exited || !warden_has_ended(&s->warden, &s->status))
 		return;
 	s->exited = true;
-	s->status = info.si_code == CLD_EXITED ? W_EXITCODE(info.si_status, 0)
-					       : W_EXITCODE(0, info.si_status);
-	event_del(s->exit_event);
+	if (s->exit_event != NULL)
+		event_del(s->exit_event);
 	take_output(s);
 	trace_snippet(said, s->output, s->output_size);
 	snprintf(text, sizeof text, "%s %d%s%.32s",
@@ -186,76 +248,84 @@ on_exit_event(evutil_socket_t fd, short what, void *arg)
 	notice_exit(arg);
 }
 
-/* ---------------------------------------------------------------- child --- */
-
-static void
-become(const struct sut *s, pid_t parent, int listen_fd, int output_fd,
-    int report_fd)
+static bool
+watch(struct sut *s)
 {
-	sigset_t none;
-	int error;
-
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGINT, SIG_DFL);
-	signal(SIGPIPE, SIG_DFL);
-	setpgid(0, 0);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(127); /* it died before the line above */
-	/* The report goes where nothing else will be put. */
-	report_fd = fcntl(report_fd, F_DUPFD_CLOEXEC, LISTEN_FD + 1);
-	dup2(output_fd, STDOUT_FILENO);
-	dup2(output_fd, STDERR_FILENO);
-	if (!s->listens)
-		close(LISTEN_FD);
-	else if (listen_fd == LISTEN_FD)
-		fcntl(LISTEN_FD, F_SETFD, 0);
-	else
-		dup2(listen_fd, LISTEN_FD);
-	for (int i = 0; s->env[i] != NULL; i++)
-		putenv(s->env[i]);
-	for (int fd = LISTEN_FD + 1; fd < 1024; fd++)
-		if (fd != report_fd)
-			close(fd);
-	execvp(s->argv[0], s->argv);
-	error = errno;
-	(void)!write(report_fd, &error, sizeof error);
-	_exit(127);
+	s->exit_event = event_new(lab_base(s->lab), s->warden.report_fd,
+	    EV_READ | EV_PERSIST, on_exit_event, s);
+	s->output_event = event_new(lab_base(s->lab), s->output_fd,
+	    EV_READ | EV_PERSIST | EV_ET, on_output, s);
+	return s->exit_event != NULL && s->output_event != NULL &&
+	    event_add(s->exit_event, NULL) == 0 &&
+	    event_add(s->output_event, NULL) == 0;
 }
 
-/* Returns: 0, or the errno that fork or exec met. */
-static int
-spawn(struct sut *s, int listen_fd, int output_fd)
-{
-	pid_t parent = getpid();
-	int report[2], error = 0;
+/* ------------------------------------------------------------- readiness -- */
 
-	if (pipe2(report, O_CLOEXEC) != 0)
-		return errno;
-	s->pid = fork();
-	if (s->pid == 0)
-		become(s, parent, listen_fd, output_fd, report[1]);
-	close(report[1]);
-	if (s->pid < 0)
-		error = errno;
-	else if (read(report[0], &error, sizeof error) != sizeof error)
-		error = 0; /* exec closed it */
-	close(report[0]);
-	if (error != 0 && s->pid > 0) {
-		waitpid(s->pid, NULL, 0);
-		s->pid = -1;
+static int64_t
+now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* Does it accept connections? */
+static bool
+accepts(const struct sut *s)
+{
+	struct linger now = { 1, 0 };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool good = fd >= 0 &&
+	    connect(fd, (const struct sockaddr *)&s->address,
+		sizeof s->address) == 0;
+
+	if (fd >= 0) {
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+		close(fd);
 	}
-	return error;
+	return good;
+}
+
+/* The last line, or the only one, of what it said. */
+static const char *
+last_words(struct sut *s)
+{
+	take_output(s);
+	while (s->output_size > 0 && s->output[s->output_size - 1] == '\n')
+		s->output[--s->output_size] = '\0';
+	return s->output_size > 0 ? s->output : "nothing";
+}
+
+/* Wait until it accepts connections.  Returns: NULL, or what it did instead. */
+static const char *
+wait_for_port(struct sut *s)
+{
+	struct pollfd fd = { .fd = s->warden.report_fd, .events = POLLIN };
+	int64_t start_ms = now_ms(), rests_since_ms = -1;
+
+	while (!accepts(s)) {
+		poll(&fd, 1, 1); /* its end, if that comes first */
+		notice_exit(s);
+		take_output(s);
+		if (s->exited)
+			return "it ended";
+		if (lab_is_interrupted())
+			return "interrupted";
+		if (!tree_rests(s->tree))
+			rests_since_ms = -1;
+		else if (rests_since_ms < 0)
+			rests_since_ms = now_ms();
+		else if (now_ms() - rests_since_ms > REST_MS)
+			return "it waits and does not listen there";
+		if (now_ms() - start_ms > START_MS)
+			return "it is busy and does not listen there";
+	}
+	return NULL;
 }
 
 /* ----------------------------------------------------------------- life --- */
-
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	return remove(path);
-}
 
 static void
 free_event(struct event *ev)
@@ -269,18 +339,17 @@ sut_free(void *arg)
 {
 	struct sut *s = arg;
 
-	if (s->pid > 0) {
-		kill(-s->pid, SIGKILL);
-		waitpid(s->pid, NULL, 0);
-	}
+	tree_free(s->tree);
 	free_event(s->exit_event);
 	free_event(s->output_event);
-	if (s->pidfd >= 0)
-		close(s->pidfd);
+	if (s->runs)
+		warden_end(&s->warden);
+	else if (s->dir[0] != '\0')
+		nftw(s->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 	if (s->output_fd >= 0)
 		close(s->output_fd);
-	if (s->dir[0] != '\0')
-		nftw(s->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	if (s->port_fd >= 0)
+		close(s->port_fd);
 	for (int i = 0; i < ARGS_MAX; i++) {
 		free(s->argv[i]);
 		free(s->env[i]);
@@ -288,83 +357,110 @@ sut_free(void *arg)
 	free(s);
 }
 
-static bool
-make_dir(struct sut *s)
+/* The program goes on: what it has to do with a new beginning, it learns from
+ * its connections. */
+static void
+sut_reset(void *arg)
 {
-	const char *tmp = getenv("TMPDIR");
+	struct sut *s = arg;
 
-	if (tmp == NULL || strlen(tmp) > 32)
-		tmp = "/tmp";
-	snprintf(s->dir, sizeof s->dir, "%s/closerace-XXXXXX", tmp);
-	if (mkdtemp(s->dir) == NULL) {
-		s->dir[0] = '\0';
-		return false;
-	}
-	snprintf(s->config, sizeof s->config, "%s/config", s->dir);
-	return true;
-}
-
-/* Fill in argv, env and the config file.  Returns: NULL, or what is wrong. */
-static const char *
-prepare(struct sut *s, const struct sut_options *o)
-{
-	struct word words[6];
-	unsigned used = 0;
-	bool good = true;
-	char *config;
-
-	if (!make_dir(s))
-		return "cannot make a temporary directory";
-	fill_words(s, &o->backend, words);
-	if (!substitute_all(o->argv, s->argv, words, &used) ||
-	    !substitute_all(o->env, s->env, words, &used))
-		return "out of memory, or more than 64 arguments";
-	if (o->config != NULL) {
-		config = substitute(o->config, words, &used);
-		good = config != NULL && write_config(s, config);
-		free(config);
-	}
-	if (!good)
-		return "cannot write the config file";
-	if ((used & USES_LISTEN) != 0 && (used & USES_LISTEN_FD) == 0)
-		return "$LISTEN without $LISTEN_FD: the program must take its "
-		       "listening socket as a descriptor";
-	s->listens = (used & USES_LISTEN_FD) != 0;
-	return NULL;
-}
-
-static bool
-watch(struct sut *s)
-{
-	s->pidfd = (int)syscall(SYS_pidfd_open, s->pid, 0);
-	if (s->pidfd < 0)
-		return false;
-	s->exit_event = event_new(
-	    lab_base(s->lab), s->pidfd, EV_READ | EV_PERSIST, on_exit_event, s);
-	s->output_event = event_new(lab_base(s->lab), s->output_fd,
-	    EV_READ | EV_PERSIST | EV_ET, on_output, s);
-	return s->exit_event != NULL && s->output_event != NULL &&
-	    event_add(s->exit_event, NULL) == 0 &&
-	    event_add(s->output_event, NULL) == 0;
+	sut_continue(s);
 }
 
 /* Returns: 0, or an errno. */
 static int
 start(struct sut *s, int listen_fd)
 {
+	struct warden_order order = { s->argv, s->env, listen_fd, -1, s->dir };
 	int output[2], error;
 
 	if (pipe2(output, O_CLOEXEC) != 0)
 		return errno;
 	s->output_fd = output[0];
 	fcntl(output[0], F_SETFL, O_NONBLOCK);
-	/* The program decides by itself whether its socket blocks. */
-	fcntl(listen_fd, F_SETFL, fcntl(listen_fd, F_GETFL) & ~O_NONBLOCK);
-	error = spawn(s, listen_fd, output[1]);
+	order.output_fd = output[1];
+	error = warden_start(&s->warden, &order);
 	close(output[1]);
-	if (error == 0 && !watch(s))
-		error = errno;
-	return error;
+	if (error != 0)
+		return error;
+	s->runs = true;
+	s->tree = tree_new(s->warden.pid);
+	return s->tree != NULL && watch(s) ? 0 : ENOMEM;
+}
+
+/* Which of the words stand in what it is given? */
+static unsigned
+find_used(const struct sut_options *o)
+{
+	struct word words[N_WORDS];
+	struct sut nowhere = { .config = "" };
+	unsigned used = 0;
+
+	set_words(&nowhere, &o->backend, words);
+	for (int i = 0; o->argv[i] != NULL; i++)
+		free(words_fill(o->argv[i], words, N_WORDS, &used));
+	for (int i = 0; o->env != NULL && o->env[i] != NULL; i++)
+		free(words_fill(o->env[i], words, N_WORDS, &used));
+	if (o->config != NULL)
+		free(words_fill(o->config, words, N_WORDS, &used));
+	for (size_t i = 0; i < o->n_files; i++)
+		free(words_fill(o->files[i].text, words, N_WORDS, &used));
+	return used;
+}
+
+/* Get the socket that it will be given, or the port that it will be told.
+ * Returns: false with errno. */
+static bool
+find_place(struct sut *s, unsigned used, int *listen_fd)
+{
+	if ((used & (1U << LISTEN_FD)) != 0) {
+		*listen_fd = listener_take(&s->address);
+		if (*listen_fd < 0)
+			return false;
+		/* The program decides by itself whether its socket blocks. */
+		fcntl(*listen_fd, F_SETFL,
+		    fcntl(*listen_fd, F_GETFL) & ~O_NONBLOCK);
+		s->listens = true;
+	} else if ((used & (1U << LISTEN | 1U << LISTEN_PORT)) != 0) {
+		s->port_fd = listener_reserve(&s->address);
+		if (s->port_fd < 0)
+			return false;
+		s->listens = true;
+	}
+	return true;
+}
+
+/* Returns: true, or false with a sentence in error. */
+static bool
+set_up(struct sut *s, const struct sut_options *o, int *listen_fd, char *error,
+    size_t error_size)
+{
+	const char *wrong;
+	int code;
+
+	if (!find_place(s, find_used(o), listen_fd)) {
+		snprintf(error, error_size, "no port to listen on: %s",
+		    strerror(errno));
+		return false;
+	}
+	wrong = prepare(s, o);
+	if (wrong != NULL) {
+		snprintf(error, error_size, "%s", wrong);
+		return false;
+	}
+	code = start(s, *listen_fd);
+	if (code != 0) {
+		snprintf(
+		    error, error_size, "%s: %s", s->argv[0], strerror(code));
+		return false;
+	}
+	wrong = s->port_fd >= 0 ? wait_for_port(s) : NULL;
+	if (wrong != NULL)
+		snprintf(error, error_size,
+		    "%s was to listen on 127.0.0.1:%d, but %s; it said: %s",
+		    s->argv[0], ntohs(s->address.sin_port), wrong,
+		    last_words(s));
+	return wrong == NULL;
 }
 
 struct sut *
@@ -372,42 +468,30 @@ sut_new(struct lab *lab, const struct sut_options *o, char *error,
     size_t error_size)
 {
 	struct sut *s = calloc(1, sizeof *s);
-	const char *wrong;
-	int fd, code;
+	int listen_fd = -1;
+	bool good;
 
 	if (s == NULL) {
 		snprintf(error, error_size, "out of memory");
 		return NULL;
 	}
 	s->lab = lab;
-	s->pidfd = s->output_fd = -1;
-	fd = listener_take(&s->address);
-	wrong = fd < 0 ? "cannot make a listening socket" : prepare(s, o);
-	if (wrong != NULL) {
-		snprintf(error, error_size, "%s", wrong);
-		goto fail;
+	s->output_fd = s->port_fd = -1;
+	good = set_up(s, o, &listen_fd, error, error_size);
+	if (listen_fd >= 0)
+		close(listen_fd);
+	if (good) {
+		s->number = lab_enrol(lab, LAB_SUT, s, sut_free, sut_reset);
+		if (s->number == 0)
+			snprintf(error, error_size, "out of memory");
 	}
-	code = start(s, fd);
-	if (code != 0) {
-		snprintf(
-		    error, error_size, "%s: %s", s->argv[0], strerror(code));
-		goto fail;
-	}
-	s->number = lab_enrol(lab, LAB_SUT, s, sut_free, NULL);
 	if (s->number == 0) {
-		snprintf(error, error_size, "out of memory");
-		goto fail;
+		sut_free(s);
+		return NULL;
 	}
-	/* Only the program holds it now: when it dies, clients learn it. */
-	close(fd);
 	lab_go_real(lab);
 	lab_note(lab, "sut", s->number, "started", 0, s->argv[0]);
 	return s;
-fail:
-	if (fd >= 0)
-		close(fd);
-	sut_free(s);
-	return NULL;
 }
 
 unsigned
@@ -425,7 +509,7 @@ sut_address(const struct sut *s)
 int
 sut_pid(const struct sut *s)
 {
-	return s->pid;
+	return s->warden.program;
 }
 
 bool
@@ -453,4 +537,74 @@ const char *
 sut_output(const struct sut *s)
 {
 	return s->output;
+}
+
+/* -------------------------------------------------------------- resting --- */
+
+static bool
+all_rest(struct lab *lab)
+{
+	struct sut *s;
+
+	for (unsigned n = 1; (s = lab_actor(lab, LAB_SUT, n)) != NULL; n++)
+		if (!tree_rests(s->tree))
+			return false;
+	return true;
+}
+
+/* Handle what is there, and what comes of it.  Returns: as lab_settle(). */
+static enum lab_outcome
+settle(struct lab *lab)
+{
+	enum lab_outcome outcome;
+	uint64_t seq;
+
+	do {
+		seq = trace_seq(lab_trace(lab));
+		outcome = lab_settle(lab);
+	} while (outcome == LAB_MOVED && trace_seq(lab_trace(lab)) != seq);
+	return outcome;
+}
+
+enum lab_outcome
+sut_rest(struct lab *lab, int ms, bool *rests)
+{
+	const struct timespec moment = { 0, 20000 };
+	int64_t until_ms = now_ms() + ms;
+	enum lab_outcome outcome;
+
+	for (unsigned n = 0;; n++) {
+		uint64_t seq;
+
+		outcome = settle(lab);
+		seq = trace_seq(lab_trace(lab));
+		*rests = outcome == LAB_MOVED && all_rest(lab);
+		if (*rests)
+			outcome = settle(lab);
+		if (outcome != LAB_MOVED || now_ms() > until_ms ||
+		    (*rests && trace_seq(lab_trace(lab)) == seq))
+			return outcome;
+		/* On the same processor it goes on at once; if it takes its
+		 * time, it is alone. */
+		if (n < 64)
+			sched_yield();
+		else
+			nanosleep(&moment, NULL);
+	}
+}
+
+void
+sut_stop(struct sut *s)
+{
+	if (!s->is_stopped)
+		tree_stop(s->tree);
+	s->is_stopped = true;
+}
+
+void
+sut_continue(struct sut *s)
+{
+	if (s->is_stopped)
+		tree_continue(s->tree);
+	s->is_stopped = false;
 }

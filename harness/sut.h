@@ -1,12 +1,18 @@
 /* sut.h - an external program in the proxy's place, or in the client's.
  *
- * The lab owns the listening socket and hands it over as descriptor 3, so a
- * client can connect at once, and nobody has to guess when the program is
- * ready.  From then on the lab's time is real.  A program that is not told of
- * $LISTEN_FD gets no listening socket: a client under test.
+ * A program gets its listening socket from the lab, as descriptor 3
+ * ($LISTEN_FD): then a client can connect at once.  Or it is told a port
+ * ($LISTEN, $LISTEN_PORT), which is kept free for it, and sut_new() waits
+ * until it accepts connections there.  A program that is told of neither is a
+ * client under test.  From then on the lab's time is real.
  *
- * The program gets a process group and a temporary directory of its own; both
- * are gone when the lab closes.  It is killed too when the harness dies.
+ * Real time does not mean that nobody knows what the program is doing: when
+ * all its threads sleep, it has dealt with everything that was done to it
+ * (sut_rest()).
+ *
+ * The program gets a process group and a temporary directory of its own; both,
+ * and all its descendants, are gone when the lab closes, and also when the
+ * harness dies (warden.h).
  */
 #ifndef HARNESS_SUT_H
 #define HARNESS_SUT_H
@@ -15,12 +21,19 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct lab;
+#include "harness/lab.h"
+
 struct sut;
 
-/* In argv, config and env these are replaced:
+/* A file below the temporary directory; its name may have directories. */
+struct sut_file {
+	const char *name, *text;
+};
+
+/* In argv, config, files and env these are replaced:
  *   $LISTEN_FD     3
  *   $LISTEN        127.0.0.1:PORT, where clients will connect
+ *   $LISTEN_PORT   its port alone
  *   $BACKEND       127.0.0.1:PORT of the backend
  *   $BACKEND_PORT  its port alone
  *   $CONFIG        a file with the config text
@@ -31,13 +44,16 @@ struct sut_options {
 	    *argv;		/* ended by NULL; argv[0] is searched in PATH */
 	const char *config;	/* NULL: none */
 	const char *const *env; /* NAME=VALUE …, added; NULL: none */
+	const struct sut_file *files;
+	size_t n_files;
 	struct sockaddr_in backend;
 };
 
-/* Start it.
+/* Start it.  Where it listens by itself, wait until it does.
  *
- * Returns: NULL with a sentence in error (out of something, $LISTEN without
- *          $LISTEN_FD, or the program cannot be executed).
+ * Returns: NULL with a sentence in error: out of something; the program cannot
+ *          be executed, ends, or does nothing any more without listening, all
+ *          with what it said.
  */
 struct sut *sut_new(
     struct lab *, const struct sut_options *, char *error, size_t error_size);
@@ -60,5 +76,18 @@ bool sut_has_failed(struct sut *);
  * it; never NULL. */
 #define SUT_OUTPUT_MAX 65536
 const char *sut_output(const struct sut *);
+
+/* Run the lab until every program of it is at rest, and what they have done is
+ * dealt with, too: then nothing more can happen, unless time brings it.
+ *
+ * ms:      of real time at most; a program that is busy by itself never rests.
+ * rests:   gets whether they do.
+ * Returns: LAB_MOVED, or why it was cut short.
+ */
+enum lab_outcome sut_rest(struct lab *, int ms, bool *rests);
+
+/* Stop the program, all of it, and let it go on. */
+void sut_stop(struct sut *);
+void sut_continue(struct sut *);
 
 #endif

@@ -1,0 +1,36 @@
+/* tree.h - the processes and threads that a program consists of: are they all
+ * at rest, and stopping them.
+ *
+ * At rest is a thread that sleeps in the kernel until something happens, and
+ * is not due to go on.  Whoever wakes a thread makes it runnable before the
+ * call that woke it returns; so when a program rests, it has dealt with all
+ * that was done to it, and only something new, or time, can move it.
+ *
+ * It reads /proc (CONFIG_PROC_CHILDREN).  Threads: none.
+ */
+#ifndef HARNESS_TREE_H
+#define HARNESS_TREE_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct tree;
+
+/* Everything that descends from root, which is not part of it itself.
+ * Returns: NULL when out of memory. */
+struct tree *tree_new(pid_t root);
+void tree_free(struct tree *);
+
+/* Is every thread at rest (or stopped)?  Never blocks.  False is always a safe
+ * answer. */
+bool tree_rests(struct tree *);
+
+/* Stop every process that is not stopped yet, and wait until none of their
+ * threads runs any more. */
+void tree_stop(struct tree *);
+
+/* Let those go on that tree_stop() has stopped, and no other: some programs
+ * have a helper that stops itself. */
+void tree_continue(struct tree *);
+
+#endif
