@@ -150,6 +150,40 @@ backend_clear(lua_State *L)
 	return 0;
 }
 
+/* backend:hold(): who connects waits in the kernel */
+static int
+backend_hold_method(lua_State *L)
+{
+	struct lab_backend *b = handle_actor(L, 1, BACKEND_CLASS);
+
+	backend_hold_accepting(lab_backend_backend(b));
+	return 0;
+}
+
+/* backend:accept(): how many waited and are accepted now */
+static int
+backend_accept_method(lua_State *L)
+{
+	struct lab_backend *b = handle_actor(L, 1, BACKEND_CLASS);
+
+	if (!backend_holds_accepting(lab_backend_facts(b)))
+		return luaL_error(L,
+		    "backend:accept: accepting is not held; call "
+		    "backend:hold() first");
+	lua_pushinteger(L, backend_accept_waiting(lab_backend_backend(b)));
+	return 1;
+}
+
+/* backend:release(): accept as they come */
+static int
+backend_release_method(lua_State *L)
+{
+	struct lab_backend *b = handle_actor(L, 1, BACKEND_CLASS);
+
+	backend_release_accepting(lab_backend_backend(b));
+	return 0;
+}
+
 static void
 set_integer(lua_State *L, const char *name, lua_Integer value)
 {
@@ -263,6 +297,9 @@ backendlib_open(lua_State *L)
 {
 	static const luaL_Reg methods[] = { { "conn", connlib_conn },
 		{ "fault", backend_add }, { "clear_faults", backend_clear },
+		{ "hold", backend_hold_method },
+		{ "accept", backend_accept_method },
+		{ "release", backend_release_method },
 		{ "ledger", backend_books }, { NULL, NULL } };
 	static const luaL_Reg meta[] = { { "__tostring", backend_tostring },
 		{ NULL, NULL } };

@@ -95,6 +95,14 @@ raise_outcome(lua_State *L, struct lab_box *box, enum lab_outcome outcome,
 	return lua_error(L);
 }
 
+void
+block_check(lua_State *L, struct lab_box *box, enum lab_outcome outcome,
+    const char *what)
+{
+	if (outcome != LAB_MOVED)
+		raise_outcome(L, box, outcome, what);
+}
+
 /* --------------------------------------------------------------- running -- */
 
 static bool

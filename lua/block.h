@@ -24,6 +24,10 @@ typedef bool block_ready_fn(void *arg);
 int block(lua_State *L, struct lab_box *, block_ready_fn *, void *arg,
     const char *what, lua_KFunction k);
 
+/* Raise what a run of the lab came to, unless it may go on. */
+void block_check(
+    lua_State *L, struct lab_box *, enum lab_outcome, const char *what);
+
 /* lab:task(fn, ...), and the class of what it returns. */
 int block_task(lua_State *L);
 void block_open(lua_State *L);

@@ -1,6 +1,7 @@
 /* corelib.c - see corelib.h. */
 #include "lua/corelib.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -116,6 +117,27 @@ core_find_program(lua_State *L)
 	return 1;
 }
 
+/* core.pin(n): run on the n-th of the processors that we may use, counted round
+ * and round, and on no other */
+static int
+core_pin(lua_State *L)
+{
+	lua_Integer n = luaL_checkinteger(L, 1);
+	cpu_set_t set, one;
+
+	luaL_argcheck(L, n >= 1, 1, "expected a number from 1");
+	if (sched_getaffinity(0, sizeof set, &set) != 0)
+		return 0;
+	n = (n - 1) % CPU_COUNT(&set);
+	for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET(cpu, &set) && n-- == 0) {
+			CPU_ZERO(&one);
+			CPU_SET(cpu, &one);
+			sched_setaffinity(0, sizeof one, &one);
+		}
+	return 0;
+}
+
 static void
 push_words(lua_State *L, const char *const *words, size_t n)
 {
@@ -185,7 +207,7 @@ luaopen_closerace_core(lua_State *L)
 		{ "proxy_options", core_proxy_options },
 		{ "worker", workerlib_new },
 		{ "find_program", core_find_program },
-		{ "cannot_vanish", core_cannot_vanish },
+		{ "cannot_vanish", core_cannot_vanish }, { "pin", core_pin },
 		{ "words", core_words }, { "verdicts", verdicts_take },
 		{ "last_tail", tracelib_last_tail }, { NULL, NULL } };
 

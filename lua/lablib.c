@@ -12,6 +12,7 @@
 #include "lua/tracelib.h"
 
 #define DEADLINE_MS 30000
+#define REST_MS	    1000
 
 int
 lablib_new(lua_State *L)
@@ -136,10 +137,6 @@ lab_reset_method(lua_State *L)
 
 	if (box->running != NULL)
 		return luaL_error(L, "a task cannot reset its own lab");
-	if (lab_is_real(box->lab))
-		return luaL_error(L,
-		    "lab:reset: with real time nothing can begin anew; make "
-		    "another lab");
 	block_drop_tasks(box);
 	lua_newtable(L); /* it kept the tasks, and the verdicts' places */
 	lua_setiuservalue(L, 1, 1);
@@ -156,6 +153,23 @@ lab_gc(lua_State *L)
 	if (box->lab != NULL)
 		close_box(box);
 	return 0;
+}
+
+/* lab:rest([ms]): true when every program under test is at rest */
+static int
+lab_rest(lua_State *L)
+{
+	struct lab_box *box = handle_check_lab(L, 1);
+	lua_Integer ms = luaL_optinteger(L, 2, REST_MS);
+	bool rests;
+
+	luaL_argcheck(L, ms >= 1 && ms <= 86400000, 2,
+	    "expected milliseconds from 1 to 86400000");
+	if (box->running != NULL)
+		return luaL_error(L, "lab:rest: not in a task");
+	block_check(L, box, sut_rest(box->lab, (int)ms, &rests), "lab:rest");
+	lua_pushboolean(L, rests);
+	return 1;
 }
 
 /* ------------------------------------------------------------------ time -- */
@@ -240,7 +254,7 @@ lablib_open(lua_State *L)
 		{ "trace", tracelib_trace }, { "deadline", lab_deadline },
 		{ "advance", lab_advance }, { "now", lab_now },
 		{ "task", block_task }, { "reset", lab_reset_method },
-		{ "close", lab_close }, { NULL, NULL } };
+		{ "rest", lab_rest }, { "close", lab_close }, { NULL, NULL } };
 	static const luaL_Reg meta[] = { { "__close", lab_close },
 		{ "__gc", lab_gc }, { "__tostring", lab_tostring },
 		{ NULL, NULL } };

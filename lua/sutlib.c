@@ -8,7 +8,8 @@
 #include "lua/block.h"
 #include "lua/options.h"
 
-#define ARGS_MAX 64
+#define ARGS_MAX  64
+#define FILES_MAX 16
 
 /* A list of strings, borrowed from the table, which stays on the stack. */
 static void
@@ -35,15 +36,45 @@ read_list(
 	lua_pop(L, 2);
 }
 
+/* Files as name = text, borrowed from the table. */
+static size_t
+read_files(lua_State *L, int index, struct sut_file files[FILES_MAX])
+{
+	size_t n = 0;
+
+	if (lua_getfield(L, index, "files") == LUA_TNIL) {
+		lua_pop(L, 1);
+		return 0;
+	}
+	luaL_checktype(L, -1, LUA_TTABLE);
+	lua_pushnil(L);
+	for (; lua_next(L, -2) != 0; n++) {
+		if (n == FILES_MAX || lua_type(L, -2) != LUA_TSTRING ||
+		    lua_type(L, -1) != LUA_TSTRING)
+			luaL_error(L,
+			    "lab:sut: files: expected at most %d, as name = "
+			    "text",
+			    FILES_MAX);
+		files[n] = (struct sut_file){ lua_tostring(L, -2),
+			lua_tostring(L, -1) };
+		lua_pop(L, 1);
+	}
+	lua_pop(L, 1);
+	return n;
+}
+
 int
 sutlib_new(lua_State *L)
 {
 	static const char *const names[] = { "to", "argv", "config", "env",
-		NULL };
+		"files", NULL };
 	struct lab_box *box = handle_check_lab(L, 1);
 	const char *argv[ARGS_MAX + 1], *env[ARGS_MAX + 1];
-	struct sut_options options = { .argv = argv, .env = env };
-	char error[256];
+	struct sut_file files[FILES_MAX];
+	struct sut_options options = {
+		.argv = argv, .env = env, .files = files
+	};
+	char error[1024];
 	struct sut *s;
 
 	options_check(L, 2, "lab:sut", names);
@@ -55,6 +86,7 @@ sutlib_new(lua_State *L)
 		    "lab:sut: argv is missing: a list with "
 		    "the program and its arguments");
 	options.config = options_string(L, 2, "lab:sut", "config", NULL);
+	options.n_files = read_files(L, 2, files);
 	if (lua_getfield(L, 2, "to") == LUA_TNIL)
 		return luaL_error(L,
 		    "lab:sut: to is missing: a backend, or "
@@ -124,6 +156,21 @@ sut_wait_exit(lua_State *L)
 	return block(L, h->box, has_exited, h->actor, "sut:wait_exit", exited);
 }
 
+/* sut:stop(): nothing of it runs; sut:continue(): it goes on */
+static int
+sut_stop_method(lua_State *L)
+{
+	sut_stop(handle_actor(L, 1, SUT_CLASS));
+	return 0;
+}
+
+static int
+sut_continue_method(lua_State *L)
+{
+	sut_continue(handle_actor(L, 1, SUT_CLASS));
+	return 0;
+}
+
 static int
 sut_tostring(lua_State *L)
 {
@@ -143,7 +190,8 @@ void
 sutlib_open(lua_State *L)
 {
 	static const luaL_Reg methods[] = { { "wait_exit", sut_wait_exit },
-		{ NULL, NULL } };
+		{ "stop", sut_stop_method },
+		{ "continue", sut_continue_method }, { NULL, NULL } };
 	static const luaL_Reg meta[] = { { "__tostring", sut_tostring },
 		{ NULL, NULL } };
 

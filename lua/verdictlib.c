@@ -2,16 +2,19 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "harness/clock.h"
 #include "harness/lab_backend.h"
 #include "harness/lab_verdict.h"
+#include "harness/sut.h"
 #include "lua/actors.h"
 #include "lua/block.h"
 #include "lua/verdicts.h"
 
 #define VERDICT_CLASS "closerace.verdict"
 
-/* With an external program nobody knows when it has done all that it will do;
- * its connections are given that long to become idle. */
+/* With real time its connections are given that long to become idle; unless
+ * nothing can happen any more, because every program is at rest and no timer
+ * runs. */
 #define SETTLE_MS 250
 
 struct settling {
@@ -116,18 +119,33 @@ judged(lua_State *L, int status, lua_KContext ctx)
 	return 1;
 }
 
+/* How long to wait, at most, with real time. */
+static int
+settle_ms(lua_State *L, struct lab_box *box)
+{
+	bool rests = false;
+
+	if (lab_actor(box->lab, LAB_SUT, 1) != NULL && box->running == NULL)
+		block_check(L, box, sut_rest(box->lab, SETTLE_MS, &rests),
+		    "lab:verdict");
+	return rests && clock_next_ms(lab_clock(box->lab)) < 0 ? 0 : SETTLE_MS;
+}
+
 /* lab:verdict(id) */
 int
 verdictlib_verdict(lua_State *L)
 {
 	struct lab_box *box = handle_check_lab(L, 1);
 	struct settling *s;
+	int ms = 0;
 
 	luaL_checkstring(L, 2);
 	lua_settop(L, 2);
 	s = lua_newuserdatauv(L, sizeof *s, 0);
-	*s = (struct settling){ box->lab, lab_now_ms(box->lab) + SETTLE_MS };
 	if (lab_is_real(box->lab))
+		ms = settle_ms(L, box);
+	*s = (struct settling){ box->lab, lab_now_ms(box->lab) + ms };
+	if (ms > 0)
 		lab_wake_at(box->lab, s->until_ms);
 	return block(L, box, is_settled, s, "lab:verdict", judged);
 }

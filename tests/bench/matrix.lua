@@ -33,7 +33,7 @@ end
 
 local function write_script(path, matrix)
   local file = assert(io.open(path, "w"))
-  local stage <close> = stages.open { timeline = true, sizes = matrix.sizes }
+  local stage <close> = stages.open { system = matrix.system, timeline = true, sizes = matrix.sizes }
   for _, cell in matrix.plan:cells() do
     if not stage:lacks(cell) then
       stage:play(cell)

@@ -17,6 +17,7 @@ local function set(...)
 end
 
 local one_race = {
+  client = set "later",
   request = set "get", connection = set "reused", point = set "request_byte", ending = set "rst",
   order = set "caused", second = set "none", response = set "cl",
 }

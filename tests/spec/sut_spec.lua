@@ -120,7 +120,7 @@ describe("the words of a program's command line", function()
       "a" .. backend.port .. "-b", "$UNKNOWN", "in " .. dir, "listen " .. sut.address .. " fd 3 $$" }, lines)
   end)
 
-  it("must have $LISTEN_FD among them where they have $LISTEN", function()
+  it("with $LISTEN_FD get a listening socket", function()
     local lab <close> = race.lab { deadline_ms = 10000 }
     local backend = lab:backend()
     for _, options in ipairs {
@@ -130,7 +130,13 @@ describe("the words of a program's command line", function()
       options.to = backend
       assert.same({ "exit", 0 }, { lab:sut(options):wait_exit() })
     end
-    assert.error_matches(function() lab:sut { to = backend, argv = { "true", "$LISTEN" } } end, "%$LISTEN_FD")
+  end)
+
+  it("with $LISTEN alone name a port where the program listens by itself, and nobody waits in vain for it", function()
+    local lab <close> = race.lab { deadline_ms = 10000 }
+    local backend = lab:backend()
+    local sut = lab:sut { to = backend, argv = { PROXY, "--listen", "$LISTEN", "--upstream", "$BACKEND" } }
+    assert.equal(200, lab:client({ to = sut }):request({}).status)
   end)
 
   it("without $LISTEN_FD get no listening socket: a client under test", function()

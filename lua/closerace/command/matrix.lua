@@ -12,8 +12,8 @@ local system = require "closerace.command.system"
 local USAGE = [[
 usage: closerace matrix [OPTION]…
 
-Plays every close race there is against our own proxy, one after the other,
-says what became of each request, and which rules of the RFCs were broken.
+Plays every close race there is against a proxy, our own or others, one after the
+other, says what became of each request, and which rules of the RFCs were broken.
 
 which cells
 %s
@@ -29,7 +29,9 @@ how
   --strict           advice fails the run, too
 
 what is written
-  --format FORMAT    table (default), jsonl, tap, junit; may be repeated
+  --format FORMAT    table (default), compare, jsonl, tap, junit; may be repeated
+  --compare          the same as --format compare: a line a cell, a column a system
+  --differences      with it: only cells in which systems differ
   -o, --output FILE  where the format before it goes
   --save FILE        a baseline for closerace diff
   -q, --quiet        no progress
@@ -62,7 +64,7 @@ local function show_rules()
 end
 
 local function read(args)
-  local options, run = { proxy = {} }, { outputs = {} }
+  local options, run = {}, { outputs = {}, chosen = {} }
   local function flag(name) return function(value) run[name] = value end end
   local function option(name) return function(value) options[name] = value end end
   local spec = {
@@ -73,13 +75,15 @@ local function read(args)
     { name = "jobs", short = "j", value = "N", read = arguments.count, set = option "jobs" },
     { name = "repeat", value = "N", read = arguments.count, set = option "times" },
     { name = "strict", set = flag "strict" },
+    { name = "compare", set = function() table.insert(run.outputs, { format = "compare" }) end },
+    { name = "differences", set = flag "differences" },
     { name = "save", value = "FILE", set = flag "save" },
     { name = "quiet", short = "q", set = flag "quiet" },
     { name = "help", short = "h", set = flag "help" },
   }
   for _, axis in ipairs(axes.names) do spec[#spec + 1] = { name = axis, value = "LIST", set = option(axis) } end
   table.move(Outputs.options(run.outputs), 1, 2, #spec + 1, spec)
-  local more = system.options(options.proxy)
+  local more = system.options(run.chosen)
   table.move(more, 1, #more, #spec + 1, spec)
   local rest, why = arguments.parse("closerace matrix", args, spec)
   if not rest then return nil, why end
@@ -89,11 +93,37 @@ local function read(args)
   return options, run
 end
 
-local function play(matrix, outputs, progress)
-  for r in matrix:rows() do
-    local is_read = outputs:row(r)
-    progress:step()
-    if not is_read then return end
+--- Make a matrix for each system.  One that cannot be tested here, or does not start, is told; the others go on.
+-- @return a list; or nil and a sentence about the options
+local function make_all(list, options, sums)
+  local matrices = {}
+  for _, one in ipairs(list) do
+    options.system = one
+    local good, matrix = pcall(Matrix.new, options)
+    if good and not matrix.lack then
+      matrices[#matrices + 1] = matrix
+    elseif good then
+      sums.n_lacking = sums.n_lacking + 1
+      io.stderr:write(("closerace matrix: %s: skipped: %s\n"):format(one.name, matrix.lack))
+    elseif tostring(matrix):find "^race%.matrix: " then
+      return nil, (tostring(matrix):gsub("^race%.matrix: ", ""))
+    elseif one.is_ours or core.is_interrupted() then
+      return nil, tostring(matrix)
+    else
+      sums.n_dead = sums.n_dead + 1
+      io.stderr:write(("closerace matrix: %s: %s\n"):format(one.name, tostring(matrix)))
+    end
+  end
+  return matrices
+end
+
+local function play(matrices, outputs, progress)
+  for _, matrix in ipairs(matrices) do
+    for r in matrix:rows() do
+      local is_read = outputs:row(r)
+      progress:step()
+      if not is_read then return end
+    end
   end
 end
 
@@ -103,19 +133,30 @@ local function sum(list)
   return n
 end
 
-local function run_matrix(matrix, options, run)
-  local start, n = core.now_ms(), matrix:count()
+local function names_of(matrices)
+  local names = {}
+  for i, matrix in ipairs(matrices) do names[i] = matrix.system.name end
+  return table.concat(names, ", ")
+end
+
+local function run_matrices(matrices, options, run, sums)
+  local start, n, left_out = core.now_ms(), 0, 0
+  for _, matrix in ipairs(matrices) do
+    n = n + matrix:count()
+    left_out = left_out + sum(matrix:exclusions())
+  end
   local opened, result = pcall(Outputs.open, run.outputs, run.save, {
-    n = n, system = matrix.system, is_failure = Outputs.failure_test(run.strict), replay = system.replay,
+    n = n, system = names_of(matrices), is_failure = Outputs.failure_test(run.strict), replay = system.replay,
+    differences = run.differences,
   })
   if not opened then
     io.stderr:write("closerace matrix: ", result, "\n")
     return 2
   end
   local outputs <close> = result
-  if not run.quiet then io.stderr:write(("%d cells against %s\n"):format(n, matrix.system)) end
+  if not run.quiet then io.stderr:write(("%d cells against %s\n"):format(n, names_of(matrices))) end
   local progress = Progress.new(n, run.quiet)
-  local good, err = pcall(play, matrix, outputs, progress)
+  local good, err = pcall(play, matrices, outputs, progress)
   progress:stop()
   local interrupted = core.is_interrupted()
   if not good and not interrupted then error(err, 0) end
@@ -123,10 +164,11 @@ local function run_matrix(matrix, options, run)
     assert(outputs.sums.rows == n, "the count at the end is not the count at the start")
   end
   outputs:finish {
-    ms = core.now_ms() - start, interrupted = interrupted, left_out = sum(matrix:exclusions()), full = options.full,
+    ms = core.now_ms() - start, interrupted = interrupted, left_out = left_out, full = options.full,
   }
   if interrupted then io.stderr:write "closerace matrix: interrupted\n" end
-  return outputs:status(run.strict)
+  local status = outputs:status(run.strict)
+  return status == 0 and sums.n_dead > 0 and 1 or status
 end
 
 return function(args)
@@ -141,10 +183,15 @@ return function(args)
     show_rules()
     return 0
   end
-  local good, matrix = pcall(Matrix.new, options)
-  if not good then
-    io.stderr:write("closerace matrix: ", (tostring(matrix):gsub("^race%.matrix: ", "")), "\n")
+  local sums = { n_lacking = 0, n_dead = 0 }
+  local list, why = system.chosen(run.chosen)
+  local matrices
+  if list then matrices, why = make_all(list, options, sums) end
+  if not matrices then
+    io.stderr:write("closerace matrix: ", why, "\n")
     return 2
+  elseif #matrices == 0 then
+    return sums.n_dead > 0 and 1 or 77
   end
-  return run_matrix(matrix, options, run)
+  return run_matrices(matrices, options, run, sums)
 end

@@ -1,40 +1,115 @@
---- The system under test on the command line: the options of our own proxy, and how to say them again.
+--- The system under test on the command line: the options of our own proxy, or external programs; and how to say them
+-- again.
 
 local core = require "closerace.core"
+local drivers = require "closerace.sut"
+local systems = require "closerace.system"
 
 local system = {}
 
 local function is_list(name) return name == "retry_list" end
 
---- Options for arguments.parse, which fill a table for lab:proxy.
-function system.options(proxy)
-  local spec = {}
-  for i, option in ipairs(core.proxy_options()) do
-    spec[i] = { name = option.name, value = option.allowed, set = function(value)
+local function split(text)
+  local list = {}
+  for word in (text .. ","):gmatch "(.-)," do list[#list + 1] = word end
+  return list
+end
+
+--- Options for arguments.parse, which fill a table: proxy, options for lab:proxy; sut, a list of drivers' names; and
+-- proxy_cmd.
+function system.options(chosen)
+  chosen.proxy = {}
+  local spec = {
+    { name = "sut", value = "LIST", set = function(value)
+      chosen.sut = chosen.sut or {}
+      for _, word in ipairs(split(value)) do table.insert(chosen.sut, word) end
+    end },
+    { name = "proxy_cmd", value = "COMMAND", set = function(value) chosen.proxy_cmd = value end },
+  }
+  for _, option in ipairs(core.proxy_options()) do
+    spec[#spec + 1] = { name = option.name, value = option.allowed, set = function(value)
       if is_list(option.name) then
-        proxy[option.name] = proxy[option.name] or {}
-        table.insert(proxy[option.name], value)
+        chosen.proxy[option.name] = chosen.proxy[option.name] or {}
+        table.insert(chosen.proxy[option.name], value)
       else
-        proxy[option.name] = value
+        chosen.proxy[option.name] = value
       end
     end }
   end
   return spec
 end
 
+--- "NAME:all" is a driver with each of its variants.
+local function spread(list)
+  local all = {}
+  for _, word in ipairs(list) do
+    local name = word:match "^(.*):all$"
+    local variants, why = { word }, nil
+    if name then variants, why = drivers.all_variants(name) end
+    if not variants then return nil, why end
+    table.move(variants, 1, #variants, #all + 1, all)
+  end
+  return all
+end
+
+--- The systems that were chosen.
+-- @return a list, see closerace.system; or nil and a sentence
+function system.chosen(chosen)
+  local n = (chosen.sut and 1 or 0) + (chosen.proxy_cmd and 1 or 0) + (next(chosen.proxy) and 1 or 0)
+  if n > 1 then return nil, "--sut, --proxy-cmd and the options of our own proxy exclude one another" end
+  if chosen.proxy_cmd then
+    local one, why = systems.command(chosen.proxy_cmd)
+    return one and { one }, why and "--proxy-cmd: " .. why
+  elseif not chosen.sut then
+    return { systems.own(chosen.proxy) }
+  end
+  local names, why = spread(chosen.sut)
+  local list = {}
+  for i, name in ipairs(names or {}) do
+    list[i], why = systems.driven(name)
+    if not list[i] then break end
+  end
+  if why then return nil, "--sut: " .. why end
+  return list
+end
+
 --- The command that plays a row's cell again: its system says with which options.
 function system.replay(r)
-  local options = r.system:gsub("^closerace%-proxy", ""):gsub(" ([%w_]+)=", function(name)
-    return (" --%s "):format(name:gsub("_", "-"))
-  end)
+  local options
+  if r.system:find "^closerace%-proxy" then
+    options = r.system:gsub("^closerace%-proxy", ""):gsub(" ([%w_]+)=", function(name)
+      return (" --%s "):format(name:gsub("_", "-"))
+    end)
+  else
+    options = (r.system:find " " and " --proxy-cmd " or " --sut ") .. r.system
+  end
   return ("closerace trial %s%s"):format(r.cell, options)
+end
+
+local function help_of_drivers()
+  local lines, line = {}, "                     "
+  for _, name in ipairs(drivers.names) do
+    if #line + #name > 100 then
+      lines[#lines + 1] = line
+      line = "                     "
+    end
+    line = line .. " " .. name
+  end
+  lines[#lines + 1] = line
+  return table.concat(lines, "\n")
 end
 
 --- Lines of help.
 function system.help()
-  local lines = {}
-  for i, option in ipairs(core.proxy_options()) do
-    lines[i] = ("  --%-22s %s (%s%s)"):format(option.name:gsub("_", "-"), option.help, option.allowed,
+  local lines = {
+    "  --sut LIST           programs that are installed, each NAME[:VARIANT][:SETTING=VALUE]…;",
+    "                       NAME:all is a program with each of its variants (closerace list --sut):",
+    help_of_drivers(),
+    "  --proxy-cmd COMMAND  any other proxy, a line for the shell: 'prog --listen $LISTEN --to $BACKEND'",
+    "  without these, our own proxy, with these options:",
+  }
+  for _, option in ipairs(core.proxy_options()) do
+    lines[#lines + 1] = ("  --%-22s %s (%s%s)"):format(option.name:gsub("_", "-"), option.help, option.allowed,
       option.value ~= "" and "; default " .. option.value or "")
   end
   return table.concat(lines, "\n")

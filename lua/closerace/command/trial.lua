@@ -76,12 +76,12 @@ local function show_judgement(r)
 end
 
 local function read(args)
-  local proxy, run = {}, {}
+  local run = { chosen = {} }
   local spec = {
     { name = "json", set = function() run.json = true end },
     { name = "help", short = "h", set = function() run.help = true end },
   }
-  local more = system.options(proxy)
+  local more = system.options(run.chosen)
   table.move(more, 1, #more, #spec + 1, spec)
   local rest, why = arguments.parse("closerace trial", args, spec)
   if not rest then return nil, why end
@@ -89,13 +89,21 @@ local function read(args)
   if #rest ~= 1 then return nil, ("closerace trial: expected one CELL, got %d"):format(#rest) end
   run.cell, why = planning.parse(rest[1])
   if not run.cell then return nil, "closerace trial: " .. why end
-  run.proxy = proxy
+  local list
+  list, why = system.chosen(run.chosen)
+  if list and #list > 1 then why = "--sut: expected one system" end
+  if why then return nil, "closerace trial: " .. why end
+  run.system = list[1]
   return run
 end
 
 local function play(run)
   local cell = run.cell
-  local stage <close> = stages.open { proxy = run.proxy, timeline = true }
+  if run.system.lacks then
+    io.stderr:write("closerace trial: skipped: ", run.system.lacks, "\n")
+    return 77
+  end
+  local stage <close> = stages.open { system = run.system, timeline = true }
   local lack = stage:lacks(cell)
   if lack then
     io.stderr:write("closerace trial: skipped: ", lack, "\n")
@@ -107,7 +115,7 @@ local function play(run)
       cell.point.name, cell.at, size, size - 1))
     return 2
   end
-  local r = row.played(cell, nil, "closerace-proxy", stage:play(cell))
+  local r = row.played(cell, nil, run.system.name, stage:play(cell))
   if run.json then
     print(row.encode(r, "ms"))
   else

@@ -6,7 +6,7 @@ local core = require "closerace.core"
 local axes = {}
 
 --- In the order in which they stand in a cell's id.
-axes.names = { "request", "connection", "point", "ending", "order", "second", "response" }
+axes.names = { "request", "connection", "point", "ending", "order", "second", "response", "client" }
 
 -- Sent by the client.  RFC 9110 9.2.2 says which methods are idempotent.
 local SMALL, LARGE = "amount=10", ("x"):rep(1 << 20)
@@ -90,6 +90,10 @@ axes.response = {
   { name = "none", path = "/status/204" },
 }
 
+-- What the client's own connection has carried before.  Naturally (axes.is_natural) it is the one over which the
+-- connection to the backend was used, and an id does not tell it.
+axes.client = { { name = "first" }, { name = "later" } }
+
 --- Offsets that every size has: the first, the middle one, all but the last.
 axes.offsets = { 1, "mid", -1 }
 
@@ -107,6 +111,11 @@ function axes.words(axis)
   return words
 end
 
+--- Is it the client's first request where the backend's connection is fresh, and a later one where that is used?
+function axes.is_natural(cell)
+  return (cell.client.name == "later") == (cell.connection.uses > 0)
+end
+
 -- ----------------------------------------------------------------- what is chosen --
 
 local function names(list)
@@ -122,15 +131,41 @@ local few = {
   second = names { "none", "same" },
 }
 
---- Is a value among the chosen few?  Called with what stands in front of it in the id, too.
-function axes.is_chosen(axis, value, cell)
+--- Does the system learn of the end only by its own timeout?  Outside the lab that is real time.
+function axes.waits(cell)
+  local ending, point = cell.ending.name, cell.point
+  if ending == "stall" then return true end
+  return ending == "vanish" and point.name ~= "idle" and point.name ~= "response_end"
+end
+
+-- With an external program, the cells that wait are for few requests.
+local that_wait = names { "get", "post-small" }
+
+--- Is a value among the chosen few?  Called with what stands in front of it in the id, too, and with itself.
+-- @param is_outside  the system is no part of the lab
+function axes.is_chosen(axis, value, cell, is_outside)
   if axis == "order" and value.held then
-    return value.machine == "upstream" and value.attempt == 1
+    return not is_outside and value.machine == "upstream" and value.attempt == 1
       and (cell.ending.name == "fin" or cell.ending.name == "rst")
   elseif axis == "response" then
     return value.name == "cl" or value.name == "chunked" and cell.point.of_response
+  elseif axis == "client" then
+    return is_outside or axes.is_natural(cell)
+  elseif is_outside and axis == "order" then
+    return true
+  elseif is_outside and axis == "ending" and axes.waits(cell) and not that_wait[cell.request.name] then
+    return false
+  elseif is_outside and axis == "second" and axes.waits(cell) then
+    return value.name == "none"
   end
   return few[axis] == nil or few[axis][value.name] == true
+end
+
+local ONE = { "mid" }
+
+--- The offsets that are chosen for a block of cells.
+function axes.offsets_of(block, is_outside)
+  return is_outside and axes.waits(block) and ONE or axes.offsets
 end
 
 return axes

@@ -178,7 +178,10 @@ for _, rule in ipairs(rules) do table.insert(by_axis[rule.axis], rule) end
 --- Not impossible, but nothing for a proxy that does not ask its connections: the plan knows.
 local UNASKED = "without verify options, nobody comes to that checkpoint"
 
-local impossible = { rules = rules, UNASKED = UNASKED }
+--- The same: only our own proxy lets itself be held.
+local NOT_OURS = "an external program stands at no checkpoint"
+
+local impossible = { rules = rules, UNASKED = UNASKED, NOT_OURS = NOT_OURS }
 
 --- The rule that leaves out a cell whose values are known up to axis; nil where it may go on.
 function impossible.rule(cell, axis)

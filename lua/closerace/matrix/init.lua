@@ -6,11 +6,15 @@ local axes = require "closerace.matrix.axes"
 local planning = require "closerace.matrix.plan"
 local row = require "closerace.matrix.row"
 local stages = require "closerace.matrix.stage"
+local systems = require "closerace.system"
 
 local Matrix = {}
 Matrix.__index = Matrix
 
-local known = { proxy = true, full = true, stride = true, shard = true, jobs = true, times = true }
+local known = {
+  system = true, proxy = true, sut = true, proxy_cmd = true, full = true, stride = true, shard = true, jobs = true,
+  times = true,
+}
 for _, axis in ipairs(axes.names) do known[axis] = true end
 
 local function fail(format, ...)
@@ -61,23 +65,25 @@ local function read_shard(value)
   return i, n
 end
 
-local function quoted(text)
-  if text:find "^[%w_./:,=+@#-]+$" then return text end
-  return "'" .. text:gsub("'", "'\\''") .. "'"
-end
-
---- The name of the system: our proxy, and what is not as it is by default, as a shell would read it.
-local function name_of(proxy)
-  local parts = { "closerace-proxy" }
-  for _, option in ipairs(core.proxy_options()) do
-    local value = proxy[option.name]
-    for _, one in ipairs(type(value) == "table" and value or { value }) do
-      if tostring(one) ~= option.value then
-        parts[#parts + 1] = ("%s=%s"):format(option.name, quoted(tostring(one)))
-      end
-    end
+--- The system that options ask for: one that is there already, or a driver's, a command's, our own.
+local function read_system(options)
+  local given = {}
+  for _, option in ipairs { "system", "proxy", "sut", "proxy_cmd" } do
+    if options[option] ~= nil then given[#given + 1] = option end
   end
-  return table.concat(parts, " ")
+  if #given > 1 then fail("%s: only one of them can be the system", table.concat(given, ", ")) end
+  if options.system then return options.system end
+  if options.proxy ~= nil and type(options.proxy) ~= "table" then fail("proxy: expected a table of options") end
+  local system, why
+  if options.sut ~= nil then
+    system, why = systems.driven(tostring(options.sut))
+  elseif options.proxy_cmd ~= nil then
+    system, why = systems.command(tostring(options.proxy_cmd))
+  else
+    system = systems.own(options.proxy or {})
+  end
+  if not system then fail("%s: %s", given[1], why) end
+  return system
 end
 
 --- Make a matrix: its cells are known and counted, and none was played.
@@ -85,23 +91,27 @@ function Matrix.new(options)
   options = options or {}
   for name in pairs(options) do
     if not known[name] then
-      fail("unknown option '%s'; allowed: %s, proxy, full, stride, shard, jobs, times", tostring(name),
+      fail("unknown option '%s'; allowed: %s, proxy, sut, proxy_cmd, full, stride, shard, jobs, times", tostring(name),
         table.concat(axes.names, ", "))
     end
   end
   local wanted = {}
   for _, axis in ipairs(axes.names) do wanted[axis] = read_axis(axis, options[axis]) end
-  if options.proxy ~= nil and type(options.proxy) ~= "table" then fail("proxy: expected a table of options") end
+  local system = read_system(options)
   local stride = read_count(options, "stride", 1)
   if stride > 1 and not options.full then fail("stride: goes with full; by default there are three offsets") end
   local self = setmetatable({
-    proxy = options.proxy or {}, jobs = read_count(options, "jobs", 1), times = read_count(options, "times", 1),
+    system = system, jobs = read_count(options, "jobs", 1), times = read_count(options, "times", 1),
   }, Matrix)
   self.share, self.shares = read_shard(options.shard)
-  self.system = name_of(self.proxy)
-  local stage <close> = stages.open { proxy = self.proxy }
+  if system.lacks then
+    self.lack, self.plan = system.lacks, planning.none()
+    return self
+  end
+  local stage <close> = stages.open { system = system }
   self.plan = planning.new {
-    wanted = wanted, full = options.full, stride = stride, verifies = self.proxy.verify == "options",
+    wanted = wanted, full = options.full, stride = stride, verifies = system.verifies,
+    is_outside = not system.is_ours,
     size = function(request, response, kind) return stage:size(request, response, kind) end,
   }
   self.sizes = stage.sizes
@@ -127,24 +137,25 @@ function Matrix:exclusions()
 end
 
 function Matrix:__tostring()
-  return ("matrix (%d cells, %s)"):format(self:count(), self.system)
+  return ("matrix (%d cells, %s)"):format(self:count(), self.system.name)
 end
 
 -- ------------------------------------------------------------------------- playing --
 
---- Play a cell so many times; the row of the first time, which says so where another one differed.
-local function play(stage, cell, n, system, times)
-  local lack = stage:lacks(cell)
-  if lack then return row.unplayed(cell, n, system, "skipped", lack) end
-  local function once()
-    local start = core.now_ms()
-    local r = row.played(cell, n, system, stage:play(cell))
-    r.ms = core.now_ms() - start
-    return r
-  end
+--- How often a cell is played whose order is only queued: a program may look at the two in either order.
+local QUEUED_TIMES = 8
+
+local function is_queued(cell)
+  return cell.order.name == "close-first" or cell.order.name == "request-first"
+end
+
+--- Play a cell until another outcome than the first one comes, at most so many times.
+-- @return the row of the first time, which says so where another one differed; nil where it has to wait
+local function play_times(once, times)
   local first = once()
-  for time = 2, times do
+  for time = 2, first and times or 1 do
     local r = once()
+    if not r then return nil end
     if not row.are_same(first, r) then
       first.state = "varied"
       first.why = ("at first: %s; the %d. time: %s"):format(row.signature(first), time, row.signature(r))
@@ -154,39 +165,94 @@ local function play(stage, cell, n, system, times)
   return first
 end
 
+--- Play a cell that an external program decides as it likes.
+-- @return the row of the first time, and what came how often, where not always the same did; nil where it has to wait
+local function play_undecided(once)
+  local list, counts, first = {}, {}, nil
+  for _ = 1, QUEUED_TIMES do
+    local r = once()
+    if not r then return nil end
+    first = first or r
+    local outcome = ("%s, told %s, attempts %d"):format(r.verdict, r.told, r.attempts)
+    if not counts[outcome] then list[#list + 1] = outcome end
+    counts[outcome] = (counts[outcome] or 0) + 1
+  end
+  if #list == 1 then return first end
+  table.sort(list)
+  for i, outcome in ipairs(list) do list[i] = ("%d times %s"):format(counts[outcome], outcome) end
+  return first, table.concat(list, "; ")
+end
+
+--- Play a cell so many times.
+-- @return its row; nil where it has to wait, and the stage is quick
+local function play(stage, cell, n, times)
+  local system = stage.system
+  local lack = stage:lacks(cell)
+  if lack then return row.unplayed(cell, n, system.name, "skipped", lack) end
+  local function once()
+    local start = core.now_ms()
+    local facts = stage:play(cell)
+    if not facts then return nil end
+    local r = row.played(cell, n, system.name, facts)
+    r.ms = core.now_ms() - start
+    return r
+  end
+  if system.is_ours or not is_queued(cell) then return play_times(once, times) end
+  local first, counts = play_undecided(once)
+  return counts and row.unplayed(cell, n, system.name, "undecided", counts) or first
+end
+
 --- A stage that can be replaced.
 local Theatre = {}
 Theatre.__index = Theatre
 
-function Theatre.open(matrix)
-  return setmetatable({
-    matrix = matrix, stage = stages.open { proxy = matrix.proxy, sizes = matrix.sizes },
-  }, Theatre)
+-- A program that could not be played with so many times in a row will not be started again.
+local MAX_FAILURES = 3
+
+function Theatre.open(matrix, is_quick)
+  return setmetatable({ matrix = matrix, is_quick = is_quick, n_failures = 0 }, Theatre)
 end
 
-function Theatre:__close()
+function Theatre:close()
   if self.stage then self.stage:close() end
+  self.stage = nil
 end
+Theatre.__close = Theatre.close
 
---- Play a cell.  One that raises (a deadlock, the lab's deadline) fails, and the others go on, on another stage.
+--- Play a cell.  One that raises (a deadlock, a program that dies, the lab's deadline) fails, and the others go on, on
+-- another stage.
+-- @return its row, as play() does
 function Theatre:play(cell, n)
   local matrix = self.matrix
-  local good, result = pcall(play, self.stage, cell, n, matrix.system, matrix.times)
+  if self.n_failures >= MAX_FAILURES and not matrix.system.is_ours then
+    return row.unplayed(cell, n, matrix.system.name, "failed", self.why)
+  end
+  local good, result = pcall(function()
+    self.stage = self.stage or stages.open {
+      system = matrix.system, sizes = matrix.sizes, is_quick = self.is_quick,
+    }
+    return play(self.stage, cell, n, matrix.times)
+  end)
+  self.n_failures = good and 0 or self.n_failures + 1
   if good then return result end
   if core.is_interrupted() then error(result, 0) end
-  self.stage = self.stage:close()
-  self.stage = stages.open { proxy = matrix.proxy, sizes = matrix.sizes }
-  return row.unplayed(cell, n, matrix.system, "failed", tostring(result))
+  self.why = tostring(result)
+  self:close()
+  return row.unplayed(cell, n, matrix.system.name, "failed", self.why)
 end
 
+-- ------------------------------------------------------------------------ shared out --
+
 --- Walk over the rows of this share, or of those cells of it that are wanted, played right here.
-local function play_here(self, is_mine)
-  local theatre = Theatre.open(self)
+-- @param is_mine  function(k): is the k-th cell wanted?  nil: all are
+-- @param is_quick a cell that has to wait is not played; its row has the state "waits"
+local function play_here(self, is_mine, is_quick)
+  local theatre = Theatre.open(self, is_quick)
   local cells, total = self.plan:cells(self.share, self.shares, is_mine), self.plan.total
   return function()
     local n, cell = cells()
     if not n then return nil end
-    local r = theatre:play(cell, n)
+    local r = theatre:play(cell, n) or row.unplayed(cell, n, self.system.name, "waits")
     r.of = total
     return r
   end, nil, nil, theatre
@@ -211,29 +277,83 @@ local function read_row(worker, i)
   if how ~= "exit" or number ~= 0 then error(("worker %d was ended by %s %d"):format(i, how, number), 0) end
 end
 
---- The same, shared out among processes.  The rows come in order all the same.
-local function play_elsewhere(self)
+--- Walk over the rows that so many processes play; the k-th is played by the turn(k)-th.
+-- @param play  function(i): the walk of the i-th
+local function play_elsewhere(n, turn, play_share)
   local crew = setmetatable({}, Crew)
-  for i = 1, self.jobs do
+  for i = 1, n do
     crew[i] = core.worker(function(emit)
-      local function is_mine(k) return (k - 1) // CHUNK % self.jobs == i - 1 end
-      for r in play_here(self, is_mine) do
+      for r in play_share(i) do
         if not emit(row.encode(r)) then return end
       end
     end)
   end
   local k = 0
   return function()
-    local turn = k // CHUNK % self.jobs + 1
     k = k + 1
-    return read_row(crew[turn], turn)
+    return read_row(crew[turn(k)], turn(k))
   end, nil, nil, crew
 end
 
---- Play every cell of this share, in order: `for row in matrix:rows() do … end`.
+--- The same cells in chunks, by as many processes as are wanted.
+local function play_beside(self, is_quick)
+  local function turn(k) return (k - 1) // CHUNK % self.jobs + 1 end
+  return play_elsewhere(self.jobs, turn, function(i)
+    -- On one processor, whom we wake goes on at once.
+    if not self.system.is_ours then core.pin(i) end
+    return play_here(self, function(k) return turn(k) == i end, is_quick)
+  end)
+end
+
+-- Cells that wait in real time are played beside one another, by so many processes; by fewer, where each needs much.
+local WAITERS, SLOW_WAITERS = 24, 4
+
+--- Walk over the rows of the cells that have to wait.
+-- @param waiting  k → true
+local function play_waiting(self, waiting, n)
+  local most = self.system.slow and SLOW_WAITERS or WAITERS
+  local workers = math.min(n, most)
+  local function turn(k) return (k - 1) % workers + 1 end
+  return play_elsewhere(workers, turn, function(i)
+    local place = 0
+    return play_here(self, function(k)
+      if not waiting[k] then return false end
+      place = place + 1
+      return turn(place) == i
+    end)
+  end)
+end
+
+--- With an external program: first what needs no time, one cell after the other; then, side by side, what does.
+local function play_outside(self)
+  local waiting, n_waiting, k = {}, 0, 0
+  local rows, _, _, crew = play_beside(self, true)
+  local phase = setmetatable({ crew }, { __close = function(phase) phase[1]:__close() end })
+  local function first_pass()
+    for r in rows do
+      k = k + 1
+      if r.state ~= "waits" then return r end
+      waiting[k], n_waiting = true, n_waiting + 1
+    end
+  end
+  local is_second = false
+  return function()
+    local r = not is_second and first_pass()
+    if r or is_second then return r or rows() end
+    is_second = true
+    crew:__close()
+    if n_waiting == 0 then return nil end
+    rows, _, _, phase[1] = play_waiting(self, waiting, n_waiting)
+    return rows()
+  end, nil, nil, phase
+end
+
+--- Play every cell of this share, in order: `for row in matrix:rows() do … end`.  With an external program, cells that
+-- wait in real time come behind all others.
 function Matrix:rows()
+  if not self.system.is_ours then return play_outside(self) end
   if self.jobs == 1 then return play_here(self) end
-  return play_elsewhere(self)
+  return play_beside(self)
 end
 
 return Matrix

@@ -10,11 +10,11 @@ Plan.__index = Plan
 
 -- ----------------------------------------------------------------------------- ids --
 
---- request/connection/point[@N]/ending/order/second/response
+--- request/connection/point[@N]/ending/order/second/response[/client]
 local function id_of(cell)
   return cell.request.name .. "/" .. cell.connection.name .. "/" .. cell.point.name
     .. (cell.at and "@" .. cell.at or "") .. "/" .. cell.ending.name .. "/" .. cell.order.name .. "/"
-    .. cell.second.name .. "/" .. cell.response.name
+    .. cell.second.name .. "/" .. cell.response.name .. (axes.is_natural(cell) and "" or "/" .. cell.client.name)
 end
 
 local function parse_offset(text)
@@ -31,9 +31,11 @@ end
 local function parse(id)
   local parts = {}
   for part in (id .. "/"):gmatch "(.-)/" do parts[#parts + 1] = part end
+  if #parts == #axes.names - 1 then parts[#axes.names] = parts[2] == "fresh" and "first" or "later" end
   if #parts ~= #axes.names then
-    return nil, ("'%s' has %d parts; a cell's id has %d: request/connection/point[@N]/ending/order/second/response")
-      :format(id, #parts, #axes.names)
+    return nil, ("'%s' has %d parts; a cell's id has %d or %d: "
+      .. "request/connection/point[@N]/ending/order/second/response[/client]"):format(
+      id, #parts, #axes.names - 1, #axes.names)
   end
   local cell = {}
   for i, axis in ipairs(axes.names) do
@@ -69,15 +71,15 @@ end
 local function count_offsets(plan, block)
   local kind = block.point.offsets
   if not kind then return 1 end
-  local size = plan.size(block.request, block.response, kind)
-  if not plan.full or size > 65536 then return #axes.offsets end
+  local size = plan.full and plan.size(block.request, block.response, kind)
+  if not size or size > 65536 then return #axes.offsets_of(block, plan.is_outside) end
   return (size - 2) // plan.stride + 1
 end
 
 local function offset_of(plan, block, n)
   if not block.point.offsets then return nil end
   if not plan.full or plan.size(block.request, block.response, block.point.offsets) > 65536 then
-    return axes.offsets[n]
+    return axes.offsets_of(block, plan.is_outside)[n]
   end
   return 1 + (n - 1) * plan.stride
 end
@@ -85,12 +87,14 @@ end
 local function is_wanted(plan, axis, value, cell)
   local wanted = plan.wanted[axis]
   if wanted then return wanted[value.name] end
-  return plan.full or axes.is_chosen(axis, value, cell)
+  return plan.full or axes.is_chosen(axis, value, cell, plan.is_outside)
 end
 
 --- Why the system cannot play a value; nil where it can.
 local function lacks(plan, axis, value)
-  if axis == "order" and value.held == "verifying" and not plan.verifies then return impossible.UNASKED end
+  if axis ~= "order" or not value.held then return nil end
+  if plan.is_outside then return impossible.NOT_OURS end
+  if value.held == "verifying" and not plan.verifies then return impossible.UNASKED end
 end
 
 local function add_blocks(plan, cell, depth)
@@ -125,21 +129,27 @@ end
 -- @param options.full    every value, every offset
 -- @param options.stride  with full: every n-th offset
 -- @param options.verifies  does the proxy come to its checkpoint "verifying"?
+-- @param options.is_outside  the system is an external program: nobody can hold it
 -- @param options.size    function(request, response, "request" | "response"): bytes on the wire
 function Plan.new(options)
   local plan = setmetatable({
     wanted = options.wanted or {}, full = options.full, stride = options.stride or 1, size = options.size,
-    verifies = options.verifies,
+    verifies = options.verifies, is_outside = options.is_outside,
     blocks = {}, total = 0, left_out = {},
   }, Plan)
   add_blocks(plan, {}, 1)
   return plan
 end
 
+--- A plan without any cell.
+function Plan.none()
+  return setmetatable({ wanted = {}, left_out = {}, blocks = {}, total = 0 }, Plan)
+end
+
 local function cell_of(plan, block, index)
   local cell = {
     request = block.request, connection = block.connection, point = block.point, ending = block.ending,
-    order = block.order, second = block.second, response = block.response,
+    order = block.order, second = block.second, response = block.response, client = block.client,
     at = offset_of(plan, block, index - block.first + 1), id = nil,
   }
   cell.id = id_of(cell)
@@ -178,4 +188,4 @@ function Plan:exclusions()
   return list
 end
 
-return { new = Plan.new, parse = parse, resolve = resolve }
+return { new = Plan.new, none = Plan.none, parse = parse, resolve = resolve }

@@ -8,9 +8,9 @@ local row = {}
 --- The fields of a row, in the order in which they are written.
 --   cell          its id
 --   n, of         which cell of how many
---   request … response   the values of its axes; at: the byte offset, as a number
---   state         ok; broken (a violation), advice; "not reached" (another race took place); varied; failed (it could
---                 not be played to its end), skipped
+--   request … client   the values of its axes; at: the byte offset, as a number
+--   state         ok; broken (a violation), advice; "not reached" (another race took place); varied; undecided (it
+--                 varied, and was not expected not to); failed (it could not be played to its end), skipped
 --   verdict, told, executed, attempts, connections, reached   see docs/lua.md
 --   decided       what decided the race, from the backend's point of view
 --   next          the verdict of the client's next request; next_told, next_attempts
@@ -18,11 +18,11 @@ local row = {}
 --   rule          the first rule that was broken, or permitted it
 --   rules         every rule that was not simply kept: broken, permitted, unknown; next_rules: by the next request
 --   reason        why the proxy did what it did with failed attempts; it has to be our own
---   why           of the states not reached, varied, failed and skipped
+--   why           of the states not reached, varied, undecided, failed and skipped
 --   system        the system under test
 --   ms            real time it took
 row.fields = {
-  "cell", "n", "of", "request", "connection", "point", "at", "ending", "order", "second", "response", "state",
+  "cell", "n", "of", "request", "connection", "point", "at", "ending", "order", "second", "response", "client", "state",
   "verdict", "told", "executed", "attempts", "connections", "reached", "decided", "next", "next_told",
   "next_attempts", "violation", "advice", "rule", "rules", "next_rules", "reason", "why", "system", "ms",
 }
@@ -34,15 +34,15 @@ local function new(cell, n, system, state, why)
   return {
     cell = cell.id, n = n, of = nil, request = cell.request.name, connection = cell.connection.name,
     point = cell.point.name, at = nil, ending = cell.ending.name, order = cell.order.name, second = cell.second.name,
-    response = cell.response.name, state = state, verdict = nil, told = nil, executed = nil, attempts = nil,
-    connections = nil, reached = nil, decided = nil, next = nil, next_told = nil, next_attempts = nil,
+    response = cell.response.name, client = cell.client.name, state = state, verdict = nil, told = nil, executed = nil,
+    attempts = nil, connections = nil, reached = nil, decided = nil, next = nil, next_told = nil, next_attempts = nil,
     violation = false, advice = false, rule = nil, rules = nil, next_rules = nil, reason = nil, why = why,
     system = system, ms = nil,
   }
 end
 
 --- A cell that was not played, or not to its end.
--- @param state  "skipped" or "failed"
+-- @param state  "skipped", "failed" or "undecided"
 function row.unplayed(cell, n, system, state, why)
   local r = new(cell, n, system, state, why)
   r.rules, r.next_rules = {}, {}

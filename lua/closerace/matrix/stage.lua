@@ -1,4 +1,4 @@
---- Where cells are played: one lab with our own proxy, reset before each cell.
+--- Where cells are played: one lab with a system under test, reset before each cell.
 -- A stage sets a race up, lets it run, sends the client's next request, and returns facts; what they mean is for
 -- judge.lua.
 
@@ -8,32 +8,31 @@ local plan = require "closerace.matrix.plan"
 local Stage = {}
 Stage.__index = Stage
 
--- Longer than all timeouts of a proxy together: whoever has not answered by then, never will.
-local TIMEOUT_MS = 3600000
 -- A client that expects 100 (Continue) and gets none sends its body all the same (RFC 9110 10.1.1).
 local EXPECT_MS = 1000
 
-local WARM = { path = "/warm", id = "w" }
-local NEXT = { method = "POST", path = "/next", id = "n", body = "amount=20" }
+-- A program that is still busy after that long was not made to rest.
+local REST_MS = 10000
 
 --- Open a stage.
--- @param options.proxy     options of lab:proxy, but for `to`
+-- @param options.system    see closerace.system
 -- @param options.timeline  keep it, for a person to read
--- @param options.sizes     of another stage with the same proxy: they need not be measured again
+-- @param options.sizes     of another stage with the same system: they need not be measured again
+-- @param options.is_quick  play nothing that waits for real time to go by
 function Stage.open(options)
-  local lab = core.lab { deadline_ms = 20000, timeline = options.timeline or false, private = true }
+  local system = options.system
+  local lab = core.lab { deadline_ms = 60000, timeline = options.timeline or false, private = true }
   local backend = lab:backend()
-  local proxy_options = { to = backend }
-  for name, value in pairs(options.proxy or {}) do proxy_options[name] = value end
-  local good, proxy = pcall(lab.proxy, lab, proxy_options)
+  local good, target = pcall(system.open, lab, backend)
   if not good then
     lab:close()
-    error(proxy, 0)
+    error(target, 0)
   end
-  local client = lab:client { to = proxy, timeout_ms = TIMEOUT_MS }
+  local function client() return lab:client { to = target, timeout_ms = system.patience_ms } end
   return setmetatable({
-    lab = lab, backend = backend, proxy = proxy, client = client, sizes = options.sizes or {}, wires = {},
-    cannot_vanish = core.cannot_vanish(),
+    lab = lab, backend = backend, system = system, target = target, sizes = options.sizes or {}, wires = {},
+    warm_client = client(), other_client = client(), cannot_vanish = core.cannot_vanish(), n_plays = 0,
+    is_quick = options.is_quick,
   }, Stage)
 end
 
@@ -42,40 +41,108 @@ function Stage:close()
 end
 Stage.__close = Stage.close
 
+-- ----------------------------------------------------------------------- resting --
+
+--- An external program has ended, or is busy for ever: nothing can be played with it.
+function Stage:check()
+  local target = self.target
+  if not self.system.is_ours and target.exited then
+    local how, number = target:wait_exit()
+    error(("%s ended by itself (%s %d); it said: %s"):format(self.system.name, how, number, target.output), 0)
+  end
+end
+
+--- Let happen what can happen without time going by.
+function Stage:settle()
+  if self.system.is_ours then
+    self.lab:advance(0)
+  elseif not self.lab:rest(REST_MS) then
+    self:check()
+    error(("%s is busy and does not come to rest"):format(self.system.name), 0)
+  end
+end
+
+--- Begin anew: nobody is connected, nothing was asked.
+-- A program may be about to send again what the last cell has asked; that is another request, with another id.
+function Stage:clear()
+  self.n_plays = self.n_plays + 1
+  self.lab:reset()
+  if self.system.is_ours then return end
+  self:check()
+  self:settle()
+  if self.backend.n_conns > 0 then
+    self.lab:reset()
+    self:settle()
+  end
+end
+
 -- --------------------------------------------------------------------- the request --
+
+-- The other two requests of a cell: the first of all, and the client's next one.
+local WARM = {}
+local NEXT = { method = "POST", body = "amount=20" }
+
+--- Give a request its id.  With an external program no other one of this stage has the same, and where responses might
+-- be kept, nor has another one the same path; their lengths are always the same.
+local function give_id(stage, word, wire, path)
+  wire.id = stage.system.is_ours and word or ("%s%08d"):format(word, stage.n_plays)
+  wire.path = path
+  if stage.system.unique then
+    wire.path = ("%s%su=%s"):format(path, path:find("?", 1, true) and "&" or "?", wire.id)
+  end
+  return wire
+end
 
 --- What lab.client takes, for a request and the shape of its response.
 function Stage:wire(request, response)
   local key = request.name .. "/" .. response.name
   local wire = self.wires[key]
-  if wire then return wire end
-  wire = { method = request.method, path = response.path .. (request.query or ""), id = "v", headers = {} }
-  if request.key then wire.headers[#wire.headers + 1] = { "Idempotency-Key", "k1" } end
-  if request.expect then
-    wire.headers[#wire.headers + 1] = { "Expect", "100-continue" }
-    wire.open, wire.length = true, #request.body
-  else
-    wire.body, wire.chunked = request.body, request.chunked
+  if not wire then
+    wire = { method = request.method, headers = {} }
+    if request.key then wire.headers[#wire.headers + 1] = { "Idempotency-Key", "k1" } end
+    if request.expect then
+      wire.headers[#wire.headers + 1] = { "Expect", "100-continue" }
+      wire.open, wire.length = true, #request.body
+    else
+      wire.body, wire.chunked = request.body, request.chunked
+    end
+    self.wires[key] = wire
   end
-  self.wires[key] = wire
-  return wire
+  return give_id(self, "v", wire, response.path .. (request.query or ""))
 end
 
 --- The client sends the victim.  Where it expects 100 (Continue), the body waits for that, or for a second.
 local function start(stage, cell)
-  local exchange = stage.client:start(stage:wire(cell.request, cell.response))
-  stage.victim = exchange
-  return exchange
+  local wire = stage:wire(cell.request, cell.response)
+  stage.victim = stage.client:start(wire)
+  return wire.id
 end
 
 local function send_body(stage, cell)
   local exchange = stage.victim
   if not cell.request.expect then return end
-  stage.lab:advance(0)
-  if not exchange.done and exchange.interim == 0 then stage.lab:advance(EXPECT_MS) end
+  stage:settle()
+  if stage.system.is_ours and not exchange.done and exchange.interim == 0 then stage.lab:advance(EXPECT_MS) end
   if exchange.done then return end
   exchange:send(cell.request.body)
   exchange:finish()
+end
+
+--- So many requests, over the connection that the victim will ride; nobody is busy afterwards.
+local function warm(stage, cell)
+  local uses = cell.connection.uses
+  stage.client = stage.warm_client
+  for _ = 1, uses do stage.client:request(give_id(stage, "w", WARM, "/warm")) end
+  if uses > 0 and cell.client.name == "first" then
+    stage.client = stage.other_client
+  elseif uses == 0 and cell.client.name == "later" then
+    -- The backend closes that connection, and says so.
+    local wire = give_id(stage, "w", WARM, "/warm")
+    stage.backend:fault { on = "response_end", close = "fin", announce = true, id = wire.id, optional = true }
+    stage.client:request(wire)
+    uses = 1
+  end
+  if uses > 0 and not stage.system.is_ours then stage:settle() end
 end
 
 --- Bytes of a request or a final response at the backend: measured once, without any fault.
@@ -83,15 +150,18 @@ function Stage:size(request, response, kind)
   local key = request.name .. "/" .. response.name
   local sizes = self.sizes[key]
   if not sizes then
-    self.lab:reset()
+    self:clear()
     local cell = { request = request, response = response }
-    start(self, cell)
+    self.client = self.warm_client
+    local id = start(self, cell)
     send_body(self, cell)
     local reply = self.victim:wait()
-    local sent = self.backend:ledger("v")[1]
+    self:settle()
+    local sent = self.backend:ledger(id)[1]
     if not (reply.complete and sent and sent.answered_whole) then
-      error(("without any fault, the system answers the request %s (%s) with %s"):format(
-        request.name, response.name, tostring(reply)), 0)
+      self:check()
+      error(("without any fault, %s answers the request %s (%s) with %s"):format(
+        self.system.name, request.name, response.name, tostring(reply)), 0)
     end
     sizes = { request = sent.read, head = sent.head, response = sent.answered }
     sizes.line = #request.method + 1 + #self:wire(request, response).path + #" HTTP/1.1\r\n"
@@ -110,15 +180,24 @@ end
 -- ------------------------------------------------------------------------ the race --
 
 local function fault_for(stage, cell)
+  local id = stage:wire(cell.request, cell.response).id
   return {
     on = cell.point.name, at = stage:offset(cell), close = cell.ending.close, say = cell.ending.say,
-    times = cell.second.times, id = cell.point.name ~= "accept" and "v" or nil, optional = true,
+    times = cell.second.times, id = cell.point.name ~= "accept" and id or nil, optional = true,
   }
 end
 
 local function end_by_hand(cell, conn)
   if not conn.ended and not conn.closed then
     conn:close(cell.ending.close, cell.ending.say and { say = cell.ending.say })
+  end
+end
+
+--- End the idle connection; a program may have several, and nobody knows which it will take.
+local function end_idle(stage, cell)
+  for n = 1, stage.backend.n_conns do
+    local conn = stage.backend:conn(n)
+    if conn.idle then end_by_hand(cell, conn) end
   end
 end
 
@@ -129,31 +208,41 @@ local function by_fault(stage, cell)
   send_body(stage, cell)
 end
 
+--- The same with a program that connects and sends as it likes: its connections are accepted when it has done so.
+local function by_fault_at_rest(stage, cell)
+  stage.backend:fault(fault_for(stage, cell))
+  stage.backend:hold()
+  start(stage, cell)
+  repeat stage:settle() until stage.backend:accept() == 0
+  stage.backend:release()
+  send_body(stage, cell)
+end
+
 --- The idle connection is ended, and everybody has seen what there is to see.
 local function before(stage, cell)
-  end_by_hand(cell, stage.backend:conn(1))
-  stage.lab:advance(0)
+  end_idle(stage, cell)
+  stage:settle()
   start(stage, cell)
   send_body(stage, cell)
 end
 
---- Both are queued before anybody looks.
-local function close_first(stage, cell)
-  end_by_hand(cell, stage.backend:conn(1))
-  start(stage, cell)
+--- Two things are queued in that order before the system looks; a program is stopped meanwhile.
+local function queue(stage, cell, one, other)
+  local target = not stage.system.is_ours and stage.target
+  if target then target:stop() end
+  one(stage, cell)
+  other(stage, cell)
+  if target then target:continue() end
   send_body(stage, cell)
 end
 
-local function request_first(stage, cell)
-  start(stage, cell)
-  end_by_hand(cell, stage.backend:conn(1))
-  send_body(stage, cell)
-end
+local function close_first(stage, cell) queue(stage, cell, end_idle, start) end
+local function request_first(stage, cell) queue(stage, cell, start, end_idle) end
 
 local function release(stage)
-  local held = stage.proxy:held()
+  local held = stage.target:held()
   if held then held:release() end
-  stage.lab:advance(0)
+  stage:settle()
   return held ~= nil
 end
 
@@ -163,10 +252,10 @@ local function held_by_hand(stage, cell)
   -- A connection that becomes idle serves nobody; it is the victim's all the same.
   local of = held ~= "idle" and { id = "v" } or {}
   of.times = held == "sending" and cell.second.times or 1
-  stage.proxy:hold(cell.order.machine .. "." .. held, of)
+  stage.target:hold(cell.order.machine .. "." .. held, of)
   start(stage, cell)
-  stage.lab:advance(0)
-  while stage.proxy:held() do
+  stage:settle()
+  while stage.target:held() do
     stage.n_held = stage.n_held + 1
     end_by_hand(cell, stage.backend:conn(stage.backend.n_conns))
     release(stage)
@@ -205,43 +294,71 @@ local function held_by_fault(stage, cell)
   else
     backend:fault(fault)
   end
-  stage.proxy:hold(order.machine .. "." .. order.held, { id = "v", attempt = order.attempt, after_bytes = after })
+  stage.target:hold(order.machine .. "." .. order.held, { id = "v", attempt = order.attempt, after_bytes = after })
   start(stage, cell)
   send_body(stage, cell)
-  stage.lab:advance(0)
+  stage:settle()
   while release(stage) do stage.n_held = stage.n_held + 1 end
 end
 
-local function way_of(cell)
+local function way_of(stage, cell)
   local order, point = cell.order, cell.point
   if order.held then return point.name == "idle" and held_by_hand or held_by_fault end
   if order.name == "close-first" then return close_first end
   if order.name == "request-first" then return request_first end
+  if point.name == "accept" and not stage.system.is_ours then return by_fault_at_rest end
   return point.name == "idle" and before or by_fault
 end
 
---- Play a cell.
--- @return facts: at, the byte offset; reply, verdict, next_reply, next_verdict; sendings and next_sendings, from the
--- ledger; attempts, from the proxy; n_held.  All is data; the stage can go on to the next cell.
-function Stage:play(cell)
-  self:size(cell.request, cell.response, "request")       -- it may need the stage for itself
-  self.lab:reset()
-  self.n_held = 0
-  for _ = 1, cell.connection.uses do self.client:request(WARM) end
-  way_of(cell)(self, cell)
-  local reply = self.victim:wait()
-  if cell.second.name ~= "all" then self.backend:clear_faults() end
-  local next_reply = self.client:request(NEXT)
+--- The sendings of the ledger, those of the victim and those of the client's next request.
+local function sort_sendings(stage, id, next_id)
   local sendings, next_sendings = {}, {}
-  for _, sending in ipairs(self.backend:ledger()) do
-    -- What the proxy asks for itself (verify options) is nobody's.
-    local list = sending.id == "n" and next_sendings or sending.id ~= "w" and sending.path ~= "*" and sendings
+  for _, sending in ipairs(stage.backend:ledger()) do
+    local list
+    if sending.id == next_id then
+      list = next_sendings
+    elseif sending.id == id or sending.id == "" and sending.path ~= "*" then
+      -- Too little may have come to tell whose it was.  What a proxy asks for itself (OPTIONS *) is nobody's.
+      list = sendings
+    end
     if list then list[#list + 1] = sending end
   end
+  return sendings, next_sendings
+end
+
+--- Wait for an exchange.  Returns false where only time would bring its end, and the stage is quick.
+local function has_ended(stage, exchange)
+  if stage.system.is_ours then return exchange:wait() end
+  stage:settle()
+  if not exchange.done and stage.is_quick then return false end
+  exchange:wait()
+  stage:settle()                        -- the program may still have something to do
+  return true
+end
+
+--- Play a cell.
+-- @return nil where a quick stage would have to wait; else facts: at, the byte offset; reply, verdict, next_reply,
+-- next_verdict; sendings and next_sendings, from the ledger; attempts, from the proxy; n_held.  All is data; the stage
+-- can go on to the next cell.
+function Stage:play(cell)
+  self:size(cell.request, cell.response, "request")       -- it may need the stage for itself
+  self:clear()
+  self.n_held = 0
+  warm(self, cell)
+  local id = self:wire(cell.request, cell.response).id
+  way_of(self, cell)(self, cell)
+  if not has_ended(self, self.victim) then return nil end
+  if cell.second.name ~= "all" then self.backend:clear_faults() end
+  local wire = give_id(self, "n", NEXT, "/next")
+  local next_one = self.client:start(wire)
+  if not has_ended(self, next_one) then return nil end
+  local verdict, next_verdict = self.lab:verdict(id), self.lab:verdict(wire.id)
+  self:check()
+  local sendings, next_sendings = sort_sendings(self, id, wire.id)
   return {
-    at = self:offset(cell), reply = reply, next_reply = next_reply, verdict = self.lab:verdict "v",
-    next_verdict = self.lab:verdict "n", sendings = sendings, next_sendings = next_sendings,
-    attempts = self.proxy:attempts "v", n_held = self.n_held,
+    at = self:offset(cell), reply = self.victim:wait(), next_reply = next_one:wait(),
+    verdict = verdict, next_verdict = next_verdict, sendings = sendings, next_sendings = next_sendings,
+    attempts = self.system.is_ours and self.target:attempts(id) or {}, n_held = self.n_held,
   }
 end
 
