@@ -71,8 +71,8 @@ end
 local function count_offsets(plan, block)
   local kind = block.point.offsets
   if not kind then return 1 end
-  local size = plan.full and plan.size(block.request, block.response, kind)
-  if not size or size > 65536 then return #axes.offsets_of(block, plan.is_outside) end
+  local size = (plan.full or not plan.is_outside) and plan.size(block.request, block.response, kind)
+  if not plan.full or size > 65536 then return #axes.offsets_of(block, plan.is_outside) end
   return (size - 2) // plan.stride + 1
 end
 

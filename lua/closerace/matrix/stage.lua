@@ -145,29 +145,46 @@ local function warm(stage, cell)
   if uses > 0 and not stage.system.is_ours then stage:settle() end
 end
 
---- Bytes of a request or a final response at the backend: measured once, without any fault.
-function Stage:size(request, response, kind)
+--- A request without any fault: how many bytes it, and its final response, have at the backend.
+-- @return them; or nil and what the system answers instead
+local function measure(stage, request, response)
+  stage:clear()
+  local cell = { request = request, response = response }
+  stage.client = stage.warm_client
+  local id = start(stage, cell)
+  send_body(stage, cell)
+  local reply = stage.victim:wait()
+  stage:settle()
+  local sent = stage.backend:ledger(id)[1]
+  if reply.complete and sent and sent.answered_whole then
+    local line = #request.method + 1 + #stage:wire(request, response).path + #" HTTP/1.1\r\n"
+    return { request = sent.read, head = sent.head, response = sent.answered, line = line }
+  end
+  stage:check()
+  local why = ("without any fault, %s answers the request %s (%s) with %s"):format(
+    stage.system.name, request.name, response.name, tostring(reply))
+  if stage.system.is_ours or not reply.complete then error(why, 0) end
+  return nil, why
+end
+
+--- The sizes of a request and its response; measured once.
+-- @return as measure() does
+function Stage:measures(request, response)
   local key = request.name .. "/" .. response.name
   local sizes = self.sizes[key]
   if not sizes then
-    self:clear()
-    local cell = { request = request, response = response }
-    self.client = self.warm_client
-    local id = start(self, cell)
-    send_body(self, cell)
-    local reply = self.victim:wait()
-    self:settle()
-    local sent = self.backend:ledger(id)[1]
-    if not (reply.complete and sent and sent.answered_whole) then
-      self:check()
-      error(("without any fault, %s answers the request %s (%s) with %s"):format(
-        self.system.name, request.name, response.name, tostring(reply)), 0)
-    end
-    sizes = { request = sent.read, head = sent.head, response = sent.answered }
-    sizes.line = #request.method + 1 + #self:wire(request, response).path + #" HTTP/1.1\r\n"
+    local why
+    sizes, why = measure(self, request, response)
+    sizes = sizes or { refused = why }
     self.sizes[key] = sizes
   end
-  return sizes[kind]
+  if sizes.refused then return nil, sizes.refused end
+  return sizes
+end
+
+--- One of them.  Needs: the system answers that request.
+function Stage:size(request, response, kind)
+  return self:measures(request, response)[kind]
 end
 
 --- The cell's byte offset as a number, and of how many bytes; nil where it has none.
@@ -341,7 +358,7 @@ end
 -- next_verdict; sendings and next_sendings, from the ledger; attempts, from the proxy; n_held.  All is data; the stage
 -- can go on to the next cell.
 function Stage:play(cell)
-  self:size(cell.request, cell.response, "request")       -- it may need the stage for itself
+  assert(self:measures(cell.request, cell.response))      -- it may need the stage for itself
   self:clear()
   self.n_held = 0
   warm(self, cell)
@@ -369,7 +386,9 @@ end
 
 --- Why a cell cannot be played here; nil where it can.
 function Stage:lacks(cell)
-  return cell.ending.close == "vanish" and self.cannot_vanish or nil
+  if cell.ending.close == "vanish" and self.cannot_vanish then return self.cannot_vanish end
+  local _, why = self:measures(cell.request, cell.response)
+  return why
 end
 
 return { open = Stage.open }

@@ -42,7 +42,7 @@ ENABLE clients
     { name = "verify-ahead", verify_backend = "on", connect_ahead = "2" },
     { name = "buffered", buffer_uploads = "on" },
   },
-  patience_ms = 600,
+  patience_ms = 300,
   trap = "A client that it forgets is closed by its idle timeout, 10 s later here and 30 s and more by default; it "
     .. "counts as hung long before that.  With verify_backend the first "
     .. "request on a connection is OPTIONS.  With connect_ahead there are connections before the first request; "
