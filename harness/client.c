@@ -368,6 +368,13 @@ on_timeout(void *arg)
 	close_conn(e->conn, true);
 }
 
+void
+exchange_time_out(struct exchange *e)
+{
+	lab_touch(e->client->lab);
+	on_timeout(e);
+}
+
 /* Every start ends here: find or make a connection, join its queue. */
 static struct exchange *
 begin(struct client *c, const char *method, int timeout_ms)

@@ -102,6 +102,9 @@ void client_close(struct client *);
  */
 int exchange_send(struct exchange *, const char *bytes, size_t size);
 
+/* Wait no longer, as if its timeout_ms had gone by.  Needs: it is not done. */
+void exchange_time_out(struct exchange *);
+
 /* No more is to be sent.  Needs: the exchange is open. */
 void exchange_finish(struct exchange *);
 bool exchange_is_open(const struct exchange *);

@@ -516,6 +516,16 @@ lab_drop_fd(struct lab *lab, int fd)
 		}
 }
 
+void
+lab_acknowledge(struct lab *lab)
+{
+	int on = 1;
+
+	for (size_t i = 0; i < lab->n_fds; i++)
+		setsockopt(
+		    lab->fds[i], IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+}
+
 unsigned
 lab_enrol(struct lab *lab, enum lab_kind kind, void *actor,
     lab_actor_fn *close_fn, lab_actor_fn *reset_fn)

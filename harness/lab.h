@@ -121,6 +121,11 @@ void lab_count_taken(struct lab *, size_t);
 void lab_add_fd(struct lab *, int fd);
 void lab_drop_fd(struct lab *, int fd);
 
+/* Acknowledge at once whatever has come on those sockets: a peer's kernel may
+ * keep back the rest of what it was given until then (RFC 896, 1122 4.2.3.2),
+ * and would be told some 40 ms later. */
+void lab_acknowledge(struct lab *);
+
 /* Enrol an actor; it is closed, and reset, with the lab, the youngest first.
  *
  * Calls back: reset where the lab begins anew.

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "harness/clock.h"
 #include "harness/listener.h"
 #include "harness/trace.h"
 #include "harness/tree.h"
@@ -541,56 +542,131 @@ sut_output(const struct sut *s)
 
 /* -------------------------------------------------------------- resting --- */
 
+static struct sut *
+nth(struct lab *lab, unsigned n)
+{
+	return lab_actor(lab, LAB_SUT, n);
+}
+
 static bool
 all_rest(struct lab *lab)
 {
 	struct sut *s;
 
-	for (unsigned n = 1; (s = lab_actor(lab, LAB_SUT, n)) != NULL; n++)
+	for (unsigned n = 1; (s = nth(lab, n)) != NULL; n++)
 		if (!tree_rests(s->tree))
 			return false;
 	return true;
 }
 
-/* Handle what is there, and what comes of it.  Returns: as lab_settle(). */
-static enum lab_outcome
-settle(struct lab *lab)
+static void
+stop_all(struct lab *lab)
 {
-	enum lab_outcome outcome;
-	uint64_t seq;
+	struct sut *s;
 
+	for (unsigned n = 1; (s = nth(lab, n)) != NULL; n++)
+		if (!s->is_stopped)
+			tree_stop(s->tree);
+}
+
+static void
+continue_all(struct lab *lab)
+{
+	struct sut *s;
+
+	for (unsigned n = 1; (s = nth(lab, n)) != NULL; n++)
+		if (!s->is_stopped)
+			tree_continue(s->tree);
+}
+
+/* Let them run until all rest, and do nothing meanwhile.  Returns: false where
+ * that time went by first. */
+static bool
+wait_for_rest(struct lab *lab, int64_t until_ms)
+{
+	const struct timespec moment = { 0, 20000 };
+
+	for (unsigned n = 0; !all_rest(lab); n++) {
+		if (lab_is_interrupted() || now_ms() > until_ms)
+			return false;
+		/* On the same processor they go on at once; if they take
+		 * their time, they are alone. */
+		if (n < 64)
+			sched_yield();
+		else
+			nanosleep(&moment, NULL);
+	}
+	return true;
+}
+
+/* Handle what is there, and what comes of it, while no program sees it.
+ *
+ * happened: gets whether there was anything.
+ * Returns:  as lab_settle(). */
+static enum lab_outcome
+take_turn(struct lab *lab, bool *happened)
+{
+	uint64_t first = trace_seq(lab_trace(lab)), seq;
+	enum lab_outcome outcome;
+
+	stop_all(lab);
 	do {
 		seq = trace_seq(lab_trace(lab));
+		lab_acknowledge(lab);
 		outcome = lab_settle(lab);
 	} while (outcome == LAB_MOVED && trace_seq(lab_trace(lab)) != seq);
+	continue_all(lab);
+	*happened = seq != first;
 	return outcome;
 }
 
 enum lab_outcome
 sut_rest(struct lab *lab, int ms, bool *rests)
 {
-	const struct timespec moment = { 0, 20000 };
 	int64_t until_ms = now_ms() + ms;
-	enum lab_outcome outcome;
+	enum lab_outcome outcome = LAB_MOVED;
+	bool happened = true;
 
-	for (unsigned n = 0;; n++) {
-		uint64_t seq;
-
-		outcome = settle(lab);
-		seq = trace_seq(lab_trace(lab));
-		*rests = outcome == LAB_MOVED && all_rest(lab);
-		if (*rests)
-			outcome = settle(lab);
-		if (outcome != LAB_MOVED || now_ms() > until_ms ||
-		    (*rests && trace_seq(lab_trace(lab)) == seq))
-			return outcome;
-		/* On the same processor it goes on at once; if it takes its
-		 * time, it is alone. */
-		if (n < 64)
-			sched_yield();
+	do {
+		*rests = wait_for_rest(lab, until_ms);
+		if (happened && *rests)
+			outcome = take_turn(lab, &happened);
 		else
-			nanosleep(&moment, NULL);
-	}
+			happened = false;
+	} while (*rests && outcome == LAB_MOVED && happened);
+	if (*rests && outcome == LAB_MOVED)
+		*rests = wait_for_rest(lab, until_ms);
+	return outcome;
+}
+
+/* Has a program done anything since it was seen at rest? */
+static bool
+any_ran(struct lab *lab)
+{
+	struct sut *s;
+
+	for (unsigned n = 1; (s = nth(lab, n)) != NULL; n++)
+		if (tree_ran(s->tree))
+			return true;
+	return false;
+}
+
+enum lab_outcome
+sut_doze(struct lab *lab, int ms, int *dozed_ms)
+{
+	const struct timespec moment = { 0, 500000 };
+	int64_t start_ms = now_ms(), due_ms;
+
+	do {
+		if (lab_is_interrupted())
+			return LAB_INTERRUPTED;
+		due_ms = clock_next_ms(lab_clock(lab));
+		if (any_ran(lab) || (due_ms >= 0 && due_ms <= lab_now_ms(lab)))
+			break;
+		nanosleep(&moment, NULL);
+		*dozed_ms = (int)(now_ms() - start_ms);
+	} while (*dozed_ms < ms);
+	return LAB_MOVED;
 }
 
 void

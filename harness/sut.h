@@ -77,14 +77,25 @@ bool sut_has_failed(struct sut *);
 #define SUT_OUTPUT_MAX 65536
 const char *sut_output(const struct sut *);
 
-/* Run the lab until every program of it is at rest, and what they have done is
- * dealt with, too: then nothing more can happen, unless time brings it.
+/* Take turns with the programs until all of them are at rest and there is
+ * nothing to do for the lab either: then nothing more can happen, unless time
+ * brings it.  While the programs run, the lab does nothing; while the lab does
+ * what there is to do, they are stopped.  So each meets all that the other did
+ * in its turn, and who wins is never the scheduler's choice.
  *
  * ms:      of real time at most; a program that is busy by itself never rests.
  * rests:   gets whether they do.
  * Returns: LAB_MOVED, or why it was cut short.
  */
 enum lab_outcome sut_rest(struct lab *, int ms, bool *rests);
+
+/* Let time go by, at most so much, until a program does something or a timer of
+ * the lab is due; whatever it is, sut_rest() deals with it.
+ *
+ * Needs:    at rest.
+ * dozed_ms: gets how long nobody did anything.
+ */
+enum lab_outcome sut_doze(struct lab *, int ms, int *dozed_ms);
 
 /* Stop the program, all of it, and let it go on. */
 void sut_stop(struct sut *);

@@ -246,6 +246,15 @@ tree_rests(struct tree *tree)
 	return tree->n <= 1 || (look(tree, &same) && same);
 }
 
+bool
+tree_ran(const struct tree *tree)
+{
+	for (size_t i = 0; i < tree->n; i++)
+		if (read_runs(&tree->tasks[i]) != tree->tasks[i].n_runs)
+			return true;
+	return false;
+}
+
 /* ---------------------------------------------------------------- stopping - */
 
 /* Send a signal to each process of the list once. */

@@ -25,6 +25,9 @@ void tree_free(struct tree *);
  * answer. */
 bool tree_rests(struct tree *);
 
+/* Has any thread been given a processor since tree_rests() last looked? */
+bool tree_ran(const struct tree *);
+
 /* Stop every process that is not stopped yet, and wait until none of their
  * threads runs any more. */
 void tree_stop(struct tree *);

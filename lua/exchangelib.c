@@ -219,6 +219,18 @@ exchange_send_method(lua_State *L)
 	return 2;
 }
 
+/* exchange:time_out(): wait no longer */
+static int
+exchange_time_out_method(lua_State *L)
+{
+	struct exchange *e = handle_actor(L, 1, EXCHANGE_CLASS);
+
+	if (exchange_told(e)->done)
+		return luaL_error(L, "exchange:time_out: it is done");
+	exchange_time_out(e);
+	return 0;
+}
+
 /* exchange:finish() */
 static int
 exchange_finish_method(lua_State *L)
@@ -264,7 +276,8 @@ exchangelib_open(lua_State *L)
 {
 	static const luaL_Reg methods[] = { { "wait", exchange_wait },
 		{ "send", exchange_send_method },
-		{ "finish", exchange_finish_method }, { NULL, NULL } };
+		{ "finish", exchange_finish_method },
+		{ "time_out", exchange_time_out_method }, { NULL, NULL } };
 	static const luaL_Reg meta[] = { { "__tostring", exchange_tostring },
 		{ NULL, NULL } };
 	static const luaL_Reg reply[] = { { "__index", reply_index },

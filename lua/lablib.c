@@ -172,6 +172,22 @@ lab_rest(lua_State *L)
 	return 1;
 }
 
+/* lab:doze(ms): until a program under test does something, or a timer of the lab
+ * is due; for how long nobody did anything */
+static int
+lab_doze(lua_State *L)
+{
+	struct lab_box *box = handle_check_lab(L, 1);
+	lua_Integer ms = luaL_checkinteger(L, 2);
+	int dozed_ms = 0;
+
+	luaL_argcheck(L, ms >= 1 && ms <= 86400000, 2,
+	    "expected milliseconds from 1 to 86400000");
+	block_check(L, box, sut_doze(box->lab, (int)ms, &dozed_ms), "lab:doze");
+	lua_pushinteger(L, dozed_ms);
+	return 1;
+}
+
 /* ------------------------------------------------------------------ time -- */
 
 static int
@@ -254,7 +270,8 @@ lablib_open(lua_State *L)
 		{ "trace", tracelib_trace }, { "deadline", lab_deadline },
 		{ "advance", lab_advance }, { "now", lab_now },
 		{ "task", block_task }, { "reset", lab_reset_method },
-		{ "rest", lab_rest }, { "close", lab_close }, { NULL, NULL } };
+		{ "rest", lab_rest }, { "doze", lab_doze },
+		{ "close", lab_close }, { NULL, NULL } };
 	static const luaL_Reg meta[] = { { "__close", lab_close },
 		{ "__gc", lab_gc }, { "__tostring", lab_tostring },
 		{ NULL, NULL } };

@@ -10,7 +10,8 @@ closerace makes HTTP keep-alive close races happen on demand.
   closerace diff OLD NEW          what changed from one baseline to another
   closerace merge FILE…           shares of a matrix put together
   closerace run [OPTION]… FILE…   run scripts and say what became of each request
-  closerace list                  every word: close points, endings, orders, requests, checkpoints, verdicts …
+  closerace list                  every word: close points, endings, orders, requests, checkpoints, verdicts …;
+                                  with --sut: programs that can be tested
   closerace proxy OPTION…         the reverse proxy alone
   closerace backend OPTION…       the backend alone, with its faults
   closerace --help | --version
@@ -45,9 +46,31 @@ local function show(title, words)
   print(line)
 end
 
+--- The programs that can be put under test, whether they are here, and what can be chosen of them.
+local function list_systems()
+  local drivers, systems = require "closerace.sut", require "closerace.system"
+  for _, name in ipairs(drivers.names) do
+    local system = systems.driven(name)
+    local driver = system.driver
+    print(("%-20s %s %s"):format(name, driver.title, systems.version(system) or system.lacks or ""))
+    for _, variant in ipairs(driver.variants or {}) do
+      local words = {}
+      for _, setting in ipairs(driver.settings) do
+        if variant[setting.name] then words[#words + 1] = ("%s=%s"):format(setting.name, variant[setting.name]) end
+      end
+      print(("    :%-20s %s"):format(variant.name, table.concat(words, ", ")))
+    end
+    for _, setting in ipairs(driver.settings or {}) do
+      print(("    :%s=%s\n        %s"):format(setting.name, table.concat(drivers.words(setting), "|"), setting.help))
+    end
+  end
+  return 0
+end
+
 function commands.list(args)
+  if args[1] == "--sut" and not args[2] then return list_systems() end
   if args[1] then
-    io.stderr:write(("closerace list: '%s': it takes no arguments\n"):format(args[1]))
+    io.stderr:write(("closerace list: '%s': it takes nothing, or --sut\n"):format(args[#args]))
     return 2
   end
   local words, axes = core.words(), require "closerace.matrix.axes"
@@ -58,6 +81,8 @@ function commands.list(args)
   show("connections", axes.words "connection")
   show("second", axes.words "second")
   show("responses", axes.words "response")
+  show("clients", axes.words "client")
+  show("systems", require("closerace.sut").names)
   show("checkpoints", words.checkpoints)
   show("reuse", words.reuse)
   show("retry", words.retry)

@@ -34,6 +34,9 @@ local function outcome(r)
   if not r.verdict then return ("%s: %s"):format(r.state, r.why) end
   local text = ("%s, told %s, attempts %d"):format(r.verdict, r.told, r.attempts)
   if r.violation or r.advice then text = ("%s, %s %s"):format(text, r.violation and "violation" or "advice", r.rule) end
+  if r.next and r.next ~= "clean" then
+    text = ("%s; then %s, told %s, attempts %d"):format(text, r.next, r.next_told, r.next_attempts)
+  end
   return r.state == "not reached" and ("%s (not reached: %s)"):format(text, r.why) or text
 end
 

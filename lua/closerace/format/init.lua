@@ -3,8 +3,9 @@
 -- given each row, and then the sums.
 
 return {
-  names = { "table", "jsonl", "tap", "junit" },
+  names = { "table", "compare", "jsonl", "tap", "junit" },
   table = require "closerace.format.people",
+  compare = require "closerace.format.compare",
   jsonl = require "closerace.format.jsonl",
   tap = require "closerace.format.tap",
   junit = require "closerace.format.junit",

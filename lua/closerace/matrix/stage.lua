@@ -14,6 +14,12 @@ local EXPECT_MS = 1000
 -- A program that is still busy after that long was not made to rest.
 local REST_MS = 10000
 
+-- A program that does not answer so soon without any fault, never will.
+local MEASURE_MS = 2000
+
+-- Asleep, nobody looks whether the kernel has brought anything.
+local DOZE_MS = 50
+
 --- Open a stage.
 -- @param options.system    see closerace.system
 -- @param options.timeline  keep it, for a person to read
@@ -28,7 +34,8 @@ function Stage.open(options)
     lab:close()
     error(target, 0)
   end
-  local function client() return lab:client { to = target, timeout_ms = system.patience_ms } end
+  local timeout_ms = system.is_ours and system.patience_ms or 0
+  local function client() return lab:client { to = target, timeout_ms = timeout_ms } end
   return setmetatable({
     lab = lab, backend = backend, system = system, target = target, sizes = options.sizes or {}, wires = {},
     warm_client = client(), other_client = client(), cannot_vanish = core.cannot_vanish(), n_plays = 0,
@@ -128,21 +135,38 @@ local function send_body(stage, cell)
   exchange:finish()
 end
 
+--- Wait for an exchange.  With a program its patience is counted only while nobody does anything: a busy machine makes
+-- nothing time out.
+-- @return false where only time would bring its end, and the stage is quick
+local function has_ended(stage, exchange, patience_ms)
+  if stage.system.is_ours then return exchange:wait() end
+  stage:settle()
+  local left_ms = patience_ms or stage.system.patience_ms
+  while not exchange.done do
+    if stage.is_quick and not patience_ms then return false end
+    if left_ms <= 0 then
+      exchange:time_out()
+    else
+      left_ms = left_ms - stage.lab:doze(math.min(DOZE_MS, left_ms))
+    end
+    stage:settle()
+  end
+  return true
+end
+
 --- So many requests, over the connection that the victim will ride; nobody is busy afterwards.
 local function warm(stage, cell)
   local uses = cell.connection.uses
   stage.client = stage.warm_client
-  for _ = 1, uses do stage.client:request(give_id(stage, "w", WARM, "/warm")) end
+  for _ = 1, uses do has_ended(stage, stage.client:start(give_id(stage, "w", WARM, "/warm")), MEASURE_MS) end
   if uses > 0 and cell.client.name == "first" then
     stage.client = stage.other_client
   elseif uses == 0 and cell.client.name == "later" then
     -- The backend closes that connection, and says so.
     local wire = give_id(stage, "w", WARM, "/warm")
     stage.backend:fault { on = "response_end", close = "fin", announce = true, id = wire.id, optional = true }
-    stage.client:request(wire)
-    uses = 1
+    has_ended(stage, stage.client:start(wire), MEASURE_MS)
   end
-  if uses > 0 and not stage.system.is_ours then stage:settle() end
 end
 
 --- A request without any fault: how many bytes it, and its final response, have at the backend.
@@ -153,9 +177,8 @@ local function measure(stage, request, response)
   stage.client = stage.warm_client
   local id = start(stage, cell)
   send_body(stage, cell)
-  local reply = stage.victim:wait()
-  stage:settle()
-  local sent = stage.backend:ledger(id)[1]
+  has_ended(stage, stage.victim, MEASURE_MS)
+  local reply, sent = stage.victim:wait(), stage.backend:ledger(id)[1]
   if reply.complete and sent and sent.answered_whole then
     local line = #request.method + 1 + #stage:wire(request, response).path + #" HTTP/1.1\r\n"
     return { request = sent.read, head = sent.head, response = sent.answered, line = line }
@@ -222,16 +245,6 @@ end
 local function by_fault(stage, cell)
   stage.backend:fault(fault_for(stage, cell))
   start(stage, cell)
-  send_body(stage, cell)
-end
-
---- The same with a program that connects and sends as it likes: its connections are accepted when it has done so.
-local function by_fault_at_rest(stage, cell)
-  stage.backend:fault(fault_for(stage, cell))
-  stage.backend:hold()
-  start(stage, cell)
-  repeat stage:settle() until stage.backend:accept() == 0
-  stage.backend:release()
   send_body(stage, cell)
 end
 
@@ -318,12 +331,11 @@ local function held_by_fault(stage, cell)
   while release(stage) do stage.n_held = stage.n_held + 1 end
 end
 
-local function way_of(stage, cell)
+local function way_of(cell)
   local order, point = cell.order, cell.point
   if order.held then return point.name == "idle" and held_by_hand or held_by_fault end
   if order.name == "close-first" then return close_first end
   if order.name == "request-first" then return request_first end
-  if point.name == "accept" and not stage.system.is_ours then return by_fault_at_rest end
   return point.name == "idle" and before or by_fault
 end
 
@@ -343,16 +355,6 @@ local function sort_sendings(stage, id, next_id)
   return sendings, next_sendings
 end
 
---- Wait for an exchange.  Returns false where only time would bring its end, and the stage is quick.
-local function has_ended(stage, exchange)
-  if stage.system.is_ours then return exchange:wait() end
-  stage:settle()
-  if not exchange.done and stage.is_quick then return false end
-  exchange:wait()
-  stage:settle()                        -- the program may still have something to do
-  return true
-end
-
 --- Play a cell.
 -- @return nil where a quick stage would have to wait; else facts: at, the byte offset; reply, verdict, next_reply,
 -- next_verdict; sendings and next_sendings, from the ledger; attempts, from the proxy; n_held.  All is data; the stage
@@ -363,7 +365,7 @@ function Stage:play(cell)
   self.n_held = 0
   warm(self, cell)
   local id = self:wire(cell.request, cell.response).id
-  way_of(self, cell)(self, cell)
+  way_of(cell)(self, cell)
   if not has_ended(self, self.victim) then return nil end
   if cell.second.name ~= "all" then self.backend:clear_faults() end
   local wire = give_id(self, "n", NEXT, "/next")

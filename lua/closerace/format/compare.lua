@@ -1,0 +1,97 @@
+--- Systems beside one another: a line a cell, a column a system.
+
+local paint = require "closerace.paint"
+
+local Compare = {}
+Compare.__index = Compare
+
+function Compare.new(write, context)
+  return setmetatable({
+    write = write, only_differences = context.differences, systems = {}, cells = {}, boxes = {},
+  }, Compare)
+end
+
+local function outcome(verdict, told, attempts)
+  local text = verdict
+  if verdict ~= "clean" and verdict ~= "hung" then text = ("%s %s"):format(text, told) end
+  return attempts > 1 and ("%s x%d"):format(text, attempts) or text
+end
+
+local function is_broken(findings)
+  for _, finding in pairs(findings) do
+    if finding == "broken" then return true end
+  end
+  return false
+end
+
+--- What came of a cell, in a word or three; "!" and "?" tell a violation and advice.
+local function text_of(r)
+  if not r.verdict or r.state == "varied" then return r.state, nil end
+  local text = r.why and "not reached" or outcome(r.verdict, r.told, r.attempts)
+  if is_broken(r.next_rules) and not is_broken(r.rules) then
+    text = ("%s, then %s"):format(text, outcome(r.next, r.next_told, r.next_attempts))
+  end
+  if r.violation then return text .. "!", "red" end
+  if r.advice then return text .. "?", "yellow" end
+  return text, r.verdict == "clean" and not r.why and "green" or nil
+end
+
+function Compare:row(r)
+  if not self.systems[r.system] then
+    self.systems[#self.systems + 1] = r.system
+    self.systems[r.system] = #self.systems
+  end
+  local boxes = self.boxes[r.cell]
+  if not boxes then
+    boxes = {}
+    self.boxes[r.cell] = boxes
+    self.cells[#self.cells + 1] = { id = r.cell, n = r.n or 0 }
+  end
+  local text, colour = text_of(r)
+  boxes[self.systems[r.system]] = { text = text, colour = colour }
+end
+
+local function differ(boxes, n)
+  for i = 2, n do
+    if (boxes[i] and boxes[i].text) ~= (boxes[1] and boxes[1].text) then return true end
+  end
+  return false
+end
+
+--- A, B, … Z, A1, B1 …
+local function letter(i)
+  local round = (i - 1) // 26
+  return string.char(65 + (i - 1) % 26) .. (round > 0 and round or "")
+end
+
+function Compare:finish(sums)
+  local n = #self.systems
+  table.sort(self.cells, function(a, b) return a.n < b.n end)
+  local shown, width = {}, 4
+  local widths = {}
+  for i = 1, n do widths[i] = #letter(i) end
+  for _, cell in ipairs(self.cells) do
+    local boxes = self.boxes[cell.id]
+    if not self.only_differences or differ(boxes, n) then
+      shown[#shown + 1] = cell
+      width = math.max(width, #cell.id)
+      for i = 1, n do widths[i] = math.max(widths[i], boxes[i] and #boxes[i].text or 0) end
+    end
+  end
+  for i, system in ipairs(self.systems) do self.write(("%s  %s\n"):format(letter(i), system)) end
+  local head = paint.pad("cell", width)
+  for i = 1, n do head = head .. "  " .. paint.pad(letter(i), widths[i]) end
+  self.write("\n" .. paint.text((head:gsub(" +$", "")), "bold") .. "\n")
+  for _, cell in ipairs(shown) do
+    local parts = { paint.pad(cell.id, width) }
+    for i = 1, n do
+      local box = self.boxes[cell.id][i] or { text = "" }
+      parts[i + 1] = paint.text(paint.pad(box.text, widths[i]), box.colour)
+    end
+    self.write((table.concat(parts, "  "):gsub(" +$", "")) .. "\n")
+  end
+  self.write(("\n%d of %d cells%s; %d violations, %d advice; %.1f s\n"):format(#shown, #self.cells,
+    self.only_differences and " differ" or "", sums.violations, sums.advice, sums.ms / 1000))
+end
+
+return Compare
