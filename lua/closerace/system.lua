@@ -1,7 +1,12 @@
 --- Systems under test: what stands between the client and the backend.
--- A system is a table: name, as a row and a command line say it; is_ours; open(lab, backend) starts it and returns what
--- a client connects to; patience_ms, after which nobody waits for it any more; unique, where every request needs a URL
--- of its own; lacks, why it cannot be tested here; slow, where many of it at once are too many.
+-- A system is a table:
+--   name         as a row and a command line say it
+--   kind         "ours", "proxy" or "client"; is_ours
+--   open         function(lab, backend): starts it, returns what a client connects to
+--   patience_ms  after which nobody waits for it any more
+--   unique       every request needs a URL of its own
+--   slow         many of it at once are too many
+--   lacks        why it cannot be tested here
 
 local core = require "closerace.core"
 local drivers = require "closerace.sut"
@@ -35,7 +40,7 @@ end
 -- @param options  of lab:proxy, but for `to`
 function systems.own(options)
   return {
-    name = name_of(options), is_ours = true, patience_ms = OWN_PATIENCE_MS, verifies = options.verify == "options",
+    name = name_of(options), kind = "ours", is_ours = true, patience_ms = OWN_PATIENCE_MS, verifies = options.verify == "options",
     open = function(lab, backend)
       local more = { to = backend }
       for name, value in pairs(options) do more[name] = value end
@@ -71,7 +76,7 @@ function systems.driven(text)
   local path = core.find_program(driver.program)
   return {
     name = chosen.name, driver = driver, patience_ms = driver.patience_ms or PATIENCE_MS, unique = driver.unique,
-    slow = driver.slow, is_client = driver.kind == "client",
+    slow = driver.slow, kind = driver.kind or "proxy",
     lacks = not path and ("%s is not installed (Debian: %s)"):format(driver.program, driver.package) or nil,
     open = function(lab, backend)
       return start(lab, backend, {
@@ -91,7 +96,7 @@ function systems.command(command)
     return nil, "$BACKEND (or $BACKEND_PORT) is missing: where the program is to send requests"
   end
   return {
-    name = quoted(command), command = command, patience_ms = PATIENCE_MS,
+    name = quoted(command), kind = "proxy", patience_ms = PATIENCE_MS,
     open = function(lab, backend)
       return lab:sut { to = backend, argv = { "sh", "-c", "exec " .. command } }
     end,

@@ -142,15 +142,16 @@ end
 local that_wait = names { "get", "post-small" }
 
 --- Is a value among the chosen few?  Called with what stands in front of it in the id, too, and with itself.
--- @param is_outside  the system is no part of the lab
-function axes.is_chosen(axis, value, cell, is_outside)
+-- @param kind  of system: "ours", "proxy" or "client"
+function axes.is_chosen(axis, value, cell, kind)
+  local is_outside = kind ~= "ours"
   if axis == "order" and value.held then
     return not is_outside and value.machine == "upstream" and value.attempt == 1
       and (cell.ending.name == "fin" or cell.ending.name == "rst")
   elseif axis == "response" then
     return value.name == "cl" or value.name == "chunked" and cell.point.of_response
   elseif axis == "client" then
-    return is_outside or axes.is_natural(cell)
+    return kind == "proxy" or axes.is_natural(cell)     -- a client is nobody's proxy
   elseif is_outside and axis == "order" then
     return true
   elseif is_outside and axis == "ending" and axes.waits(cell) and not that_wait[cell.request.name] then
@@ -164,8 +165,8 @@ end
 local ONE = { "mid" }
 
 --- The offsets that are chosen for a block of cells.
-function axes.offsets_of(block, is_outside)
-  return is_outside and axes.waits(block) and ONE or axes.offsets
+function axes.offsets_of(block, kind)
+  return kind ~= "ours" and axes.waits(block) and ONE or axes.offsets
 end
 
 return axes

@@ -111,7 +111,7 @@ function Matrix.new(options)
   local stage <close> = stages.open { system = system }
   self.plan = planning.new {
     wanted = wanted, full = options.full, stride = stride, verifies = system.verifies,
-    is_outside = not system.is_ours,
+    kind = system.kind,
     size = function(request, response, kind) return stage:size(request, response, kind) end,
   }
   self.sizes = stage.sizes
@@ -306,7 +306,7 @@ local function play_beside(self, is_quick)
 end
 
 -- Cells that wait in real time are played beside one another, by so many processes; by fewer, where each needs much.
-local WAITERS, SLOW_WAITERS = 24, 4
+local WAITERS, SLOW_WAITERS = 32, 12
 
 --- Walk over the rows of the cells that have to wait.
 -- @param waiting  k → true

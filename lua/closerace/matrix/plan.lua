@@ -71,15 +71,15 @@ end
 local function count_offsets(plan, block)
   local kind = block.point.offsets
   if not kind then return 1 end
-  local size = (plan.full or not plan.is_outside) and plan.size(block.request, block.response, kind)
-  if not plan.full or size > 65536 then return #axes.offsets_of(block, plan.is_outside) end
+  local size = (plan.full or plan.kind == "ours") and plan.size(block.request, block.response, kind)
+  if not plan.full or size > 65536 then return #axes.offsets_of(block, plan.kind) end
   return (size - 2) // plan.stride + 1
 end
 
 local function offset_of(plan, block, n)
   if not block.point.offsets then return nil end
   if not plan.full or plan.size(block.request, block.response, block.point.offsets) > 65536 then
-    return axes.offsets_of(block, plan.is_outside)[n]
+    return axes.offsets_of(block, plan.kind)[n]
   end
   return 1 + (n - 1) * plan.stride
 end
@@ -87,13 +87,13 @@ end
 local function is_wanted(plan, axis, value, cell)
   local wanted = plan.wanted[axis]
   if wanted then return wanted[value.name] end
-  return plan.full or axes.is_chosen(axis, value, cell, plan.is_outside)
+  return plan.full or axes.is_chosen(axis, value, cell, plan.kind)
 end
 
 --- Why the system cannot play a value; nil where it can.
 local function lacks(plan, axis, value)
   if axis ~= "order" or not value.held then return nil end
-  if plan.is_outside then return impossible.NOT_OURS end
+  if plan.kind ~= "ours" then return impossible.NOT_OURS end
   if value.held == "verifying" and not plan.verifies then return impossible.UNASKED end
 end
 
@@ -129,12 +129,12 @@ end
 -- @param options.full    every value, every offset
 -- @param options.stride  with full: every n-th offset
 -- @param options.verifies  does the proxy come to its checkpoint "verifying"?
--- @param options.is_outside  the system is an external program: nobody can hold it
+-- @param options.kind    of system: "ours" (default), or "proxy", "client": external programs, which nobody can hold
 -- @param options.size    function(request, response, "request" | "response"): bytes on the wire
 function Plan.new(options)
   local plan = setmetatable({
     wanted = options.wanted or {}, full = options.full, stride = options.stride or 1, size = options.size,
-    verifies = options.verifies, is_outside = options.is_outside,
+    verifies = options.verifies, kind = options.kind or "ours",
     blocks = {}, total = 0, left_out = {},
   }, Plan)
   add_blocks(plan, {}, 1)

@@ -36,11 +36,16 @@ function Stage.open(options)
   end
   local timeout_ms = system.is_ours and system.patience_ms or 0
   local function client() return lab:client { to = target, timeout_ms = timeout_ms } end
-  return setmetatable({
+  local self = setmetatable({
     lab = lab, backend = backend, system = system, target = target, sizes = options.sizes or {}, wires = {},
     warm_client = client(), other_client = client(), cannot_vanish = core.cannot_vanish(), n_plays = 0,
     is_quick = options.is_quick,
   }, Stage)
+  if system.is_ours then return self end
+  good, target = pcall(Stage.greet, self)
+  if good then return self end
+  lab:close()
+  error(target, 0)
 end
 
 function Stage:close()
@@ -81,6 +86,7 @@ function Stage:clear()
     self.lab:reset()
     self:settle()
   end
+  if self.is_blind then self:take_connection() end
 end
 
 -- --------------------------------------------------------------------- the request --
@@ -152,6 +158,46 @@ local function has_ended(stage, exchange, patience_ms)
     stage:settle()
   end
   return true
+end
+
+-- A program may need some time of its own before it answers for the first time.
+local MAX_GREETINGS = 20
+
+--- Without any fault, send a request that is not the victim.  Returns its reply.
+local function ask(stage, word, wire, path)
+  local exchange = stage.warm_client:start(give_id(stage, word, wire, path))
+  has_ended(stage, exchange, MEASURE_MS)
+  return exchange:wait()
+end
+
+--- A program has started: wait until it answers, and find out whether it sees the end of an idle connection, or only its
+-- next request does.
+function Stage:greet()
+  local reply
+  for n = 1, MAX_GREETINGS do
+    self.n_plays = n
+    reply = ask(self, "w", WARM, "/warm")
+    if reply.status == 200 and reply.complete then
+      self.lab:reset()
+      self:settle()
+      self.is_blind = ask(self, "n", NEXT, "/next").status ~= 200
+      return
+    end
+    self:check()
+    self.lab:doze(DOZE_MS)
+  end
+  error(("without any fault, %s answers with %s"):format(self.system.name, tostring(reply)), 0)
+end
+
+--- A program that is blind may keep a connection that the reset has ended: its next request finds that out, and the one
+-- behind it takes another connection away again, with an announced end.
+function Stage:take_connection()
+  for _ = 1, 3 do
+    local wire = give_id(self, "f", WARM, "/warm")
+    self.backend:fault { on = "response_end", close = "fin", announce = true, id = wire.id, optional = true }
+    if ask(self, "f", WARM, "/warm").status == 200 then return end
+  end
+  error(("%s does not let go of a connection that has ended"):format(self.system.name), 0)
 end
 
 --- So many requests, over the connection that the victim will ride; nobody is busy afterwards.

@@ -62,6 +62,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         except Exception as error:
             status, headers = 502, {"X-Client-Error": "1"}
             body = f"{type(error).__name__}: {error}\n".encode()
+        if status < 200:
+            # The library takes an interim response for the final one; nobody else would wait for no more.
+            status, headers["X-Client-Status"] = 200, str(status)
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
