@@ -117,24 +117,39 @@ core_find_program(lua_State *L)
 	return 1;
 }
 
-/* core.pin(n): run on the n-th of the processors that we may use, counted round
- * and round, and on no other */
+/* The processors that we might use when we began. */
+static const cpu_set_t *
+processors(void)
+{
+	static cpu_set_t set;
+
+	if (CPU_COUNT(&set) == 0)
+		sched_getaffinity(0, sizeof set, &set);
+	return &set;
+}
+
+/* core.pin(n [, "others"]): run on the n-th of the processors that we might use
+ * when we began, counted round and round, and on no other; or on all others, if
+ * there are any.  Programs that are started from now on do the same. */
 static int
 core_pin(lua_State *L)
 {
+	static const char *const names[] = { "alone", "others", NULL };
 	lua_Integer n = luaL_checkinteger(L, 1);
-	cpu_set_t set, one;
+	bool others = luaL_checkoption(L, 2, "alone", names) == 1;
+	const cpu_set_t *all = processors();
+	cpu_set_t one, set;
 
 	luaL_argcheck(L, n >= 1, 1, "expected a number from 1");
-	if (sched_getaffinity(0, sizeof set, &set) != 0)
+	if (CPU_COUNT(all) < 2)
 		return 0;
-	n = (n - 1) % CPU_COUNT(&set);
+	n = (n - 1) % CPU_COUNT(all);
+	CPU_ZERO(&one);
 	for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++)
-		if (CPU_ISSET(cpu, &set) && n-- == 0) {
-			CPU_ZERO(&one);
+		if (CPU_ISSET(cpu, all) && n-- == 0)
 			CPU_SET(cpu, &one);
-			sched_setaffinity(0, sizeof one, &one);
-		}
+	CPU_XOR(&set, all, &one);
+	sched_setaffinity(0, sizeof one, others ? &set : &one);
 	return 0;
 }
 

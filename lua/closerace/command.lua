@@ -7,6 +7,7 @@ closerace makes HTTP keep-alive close races happen on demand.
 
   closerace matrix [OPTION]…      every close race there is, judged
   closerace trial CELL            one cell of the matrix again, with its timeline
+  closerace natural [OPTION]…     races that nobody decides, counted: rates
   closerace diff OLD NEW          what changed from one baseline to another
   closerace merge FILE…           shares of a matrix put together
   closerace run [OPTION]… FILE…   run scripts and say what became of each request
@@ -29,7 +30,7 @@ function commands.run(args)
   return require "closerace.run"(args)
 end
 
-for _, name in ipairs { "matrix", "trial", "diff", "merge" } do
+for _, name in ipairs { "matrix", "trial", "natural", "diff", "merge" } do
   commands[name] = function(args) return require("closerace.command." .. name)(args) end
 end
 
@@ -113,7 +114,7 @@ return function(args)
   end
   local command = commands[name]
   if not command then
-    io.stderr:write(("closerace: '%s' is not a command; allowed: matrix, trial, diff, merge, run, list, "
+    io.stderr:write(("closerace: '%s' is not a command; allowed: matrix, trial, natural, diff, merge, run, list, "
       .. "proxy, backend, --help, --version\n"):format(name))
     return 2
   end

@@ -66,6 +66,27 @@ local function start(lab, backend, program)
   }
 end
 
+--- Our own proxy as a process of its own, so that time is real.
+-- @param options  of lab:proxy, but for `to`
+-- @param words    the command that starts it, without options
+function systems.alone(options, words)
+  local argv = table.move(words, 1, #words, 1, {})
+  table.move({ "--listen", "fd@$LISTEN_FD", "--upstream", "$BACKEND" }, 1, 4, #argv + 1, argv)
+  local files = {}
+  for name, value in pairs(options) do
+    if name == "retry_list" then
+      files[name], value = table.concat(type(value) == "table" and value or { value }, "\n") .. "\n", "$DIR/" .. name
+    end
+    table.move({ "--" .. name:gsub("_", "-"), tostring(value) }, 1, 2, #argv + 1, argv)
+  end
+  return {
+    name = name_of(options), patience_ms = PATIENCE_MS,
+    open = function(lab, backend)
+      return lab:sut { to = backend, argv = argv, files = files }
+    end,
+  }
+end
+
 --- A program that a driver describes.
 -- @param text  "NAME[:VARIANT][:SETTING=VALUE]…", see closerace.sut
 -- @return a system; or nil and what is wrong with the text

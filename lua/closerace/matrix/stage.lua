@@ -124,6 +124,11 @@ function Stage:wire(request, response)
   return give_id(self, "v", wire, response.path .. (request.query or ""))
 end
 
+--- What lab.client takes, for a request in front of the victim.
+function Stage:warming()
+  return give_id(self, "w", WARM, "/warm")
+end
+
 --- The client sends the victim.  Where it expects 100 (Continue), the body waits for that, or for a second.
 local function start(stage, cell)
   local wire = stage:wire(cell.request, cell.response)
