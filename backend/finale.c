@@ -223,16 +223,22 @@ static int
 end(struct valve *v, enum close_point point, enum ending ending, bool by_hand)
 {
 	struct stream_result r = { STREAM_AGAIN, 0, 0 };
-	size_t total = stream_unread(v->fd);
+	struct witness *w =
+	    leaves_nobody(ending, 0) ? v->home->witness(v->home) : NULL;
+	size_t total;
 	enum valve_state was = v->state;
 	int err;
 
 	/* Look before: afterwards there may be no socket to look at.  And the
-	 * witness must stand there before the connection is gone. */
-	if (total > 0)
+	 * witness must stand there before that: a program does not wait for us,
+	 * and what it sends between the look and the end lies there for the
+	 * witness alone. */
+	witness_catch_up(w);
+	total = stream_unread(v->fd);
+	if (total > 0) {
 		r = stream_peek(v->fd, v->home->scratch, VALVE_SCRATCH_SIZE);
-	if (leaves_nobody(ending, total))
-		v->home->witness(v->home);
+		witness_catch_up(w);
+	}
 	if (ending_closes(ending))
 		edges_turn_away(v->event, v->tells_writable);
 	err = ending_carry_out(ending, v->fd);

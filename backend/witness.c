@@ -228,6 +228,13 @@ witness_free(struct witness *w)
 }
 
 void
+witness_catch_up(struct witness *w)
+{
+	if (w != NULL)
+		take_packets(w);
+}
+
+void
 witness_watch(struct witness *w, const struct sockaddr_in *peer,
     const struct unread *unread)
 {
@@ -236,8 +243,6 @@ witness_watch(struct witness *w, const struct sockaddr_in *peer,
 
 	if (v == NULL)
 		return;
-	/* What peer has sent so far was there before, and was seen there. */
-	take_packets(w);
 	v->next = w->list;
 	v->peer = *peer;
 	v->unread = *unread;

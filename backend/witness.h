@@ -22,7 +22,12 @@ void witness_free(struct witness *); /* NULL is allowed */
 /* After a fork, in the child: close the one that is kept. */
 void witness_forked(void);
 
-/* From now on enter into the ledger what peer sends; unread says as what. */
+/* What was sent so far is seen at its socket, where there is one: it is not to
+ * be entered.  NULL is allowed. */
+void witness_catch_up(struct witness *);
+
+/* Enter into the ledger what peer has sent since the witness has caught up, and
+ * what it will send; unread says as what. */
 void witness_watch(
     struct witness *, const struct sockaddr_in *peer, const struct unread *);
 
