@@ -130,12 +130,16 @@ end
 function natural.encode(r)
   local parts = {}
   for i, name in ipairs(natural.fields) do
-    local value, text = r[name], nil
-    if name == "verdicts" then text = encode_counts(value, natural.verdicts)
-    elseif name == "told" then text = encode_counts(value, natural.told_of(r))
-    elseif type(value) == "string" then text = encode_string(value)
-    elseif math.type(value) == "float" then text = ("%.6g"):format(value)
-    else text = tostring(value) end
+    local value, text = r[name], tostring(r[name])
+    if name == "verdicts" then
+      text = encode_counts(value, natural.verdicts)
+    elseif name == "told" then
+      text = encode_counts(value, natural.told_of(r))
+    elseif type(value) == "string" then
+      text = encode_string(value)
+    elseif math.type(value) == "float" then
+      text = ("%.6g"):format(value)
+    end
     parts[i] = encode_string(name) .. ":" .. text
   end
   return "{" .. table.concat(parts, ",") .. "}"

@@ -100,7 +100,7 @@ local function read(args)
   local function flag(name) return function(value) run[name] = value end end
   local spec = {
     { name = "trials", value = "N", read = arguments.count, set = flag "trials" },
-    { name = "close_after", value = "LIST", read = list_of(read_ms), set = flag "close_after" },
+    { name = "close-after", value = "LIST", read = list_of(read_ms), set = flag "close_after" },
     { name = "request", value = "LIST", read = list_of(arguments.word(requests())), set = flag "request" },
     { name = "seed", value = "N", read = read_seed, set = flag "seed" },
     { name = "format", value = "table|jsonl", read = arguments.word { "table", "jsonl" }, set = flag "format" },
@@ -169,7 +169,7 @@ end
 
 function People:finish(sums)
   if self.is_blind then
-    self.write "what was sent to a closed connection could not be seen (CAP_NET_RAW): crossed, met twice are at least so many\n"
+    self.write "what was sent to a closed connection was not seen (no CAP_NET_RAW): crossed and met twice may be more\n"
   end
   self.write(("%sfailed: of all trials, with the 95 %% interval (Wilson); seed %d; %.1f s%s\n"):format(
     self.system and "\n" or "", sums.seed, sums.ms / 1000, sums.interrupted and "; interrupted" or ""))
@@ -196,7 +196,7 @@ local function play_system(one, run)
   for _, request in ipairs(run.request) do
     local why = trials:lacks(axes.request[request])
     if why then
-      io.stderr:write(("closerace natural: %s: skipped: %s\n"):format(request, why))
+      io.stderr:write(("closerace natural: %s: %s: skipped: %s\n"):format(one.name, request, why))
     else
       for _, after_ms in ipairs(run.close_after) do
         play(trials, natural.series {
