@@ -189,9 +189,10 @@ function Stage:greet()
       return
     end
     self:check()
+    if reply.timeout then break end
     self.lab:doze(DOZE_MS)
   end
-  error(("without any fault, %s answers with %s"):format(self.system.name, tostring(reply)), 0)
+  error(("without any fault, %s answers GET /warm with %s"):format(self.system.name, tostring(reply)), 0)
 end
 
 --- A program that is blind may keep a connection that the reset has ended: its next request finds that out, and the one
@@ -222,7 +223,7 @@ end
 
 --- A request without any fault: how many bytes it, and its final response, have at the backend.
 -- @return them; or nil and what the system answers instead
-local function measure(stage, request, response)
+local function try_to_measure(stage, request, response)
   stage:clear()
   local cell = { request = request, response = response }
   stage.client = stage.warm_client
@@ -241,8 +242,18 @@ local function measure(stage, request, response)
   return nil, why
 end
 
+--- A program that refuses a request does so again; one whose own timeout has gone by on a busy machine does not.
+local function measure(stage, request, response)
+  local sizes, why
+  for _ = 1, 3 do
+    sizes, why = try_to_measure(stage, request, response)
+    if sizes then break end
+  end
+  return sizes, why
+end
+
 --- The sizes of a request and its response; measured once.
--- @return as measure() does
+-- @return as try_to_measure() does
 function Stage:measures(request, response)
   local key = request.name .. "/" .. response.name
   local sizes = self.sizes[key]

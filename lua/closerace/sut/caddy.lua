@@ -26,10 +26,10 @@ http://:$LISTEN_PORT {
 		${lb-retries}
 		${lb-retry-match}
 		transport http {
-			dial_timeout 300ms
-			response_header_timeout 300ms
-			read_timeout 300ms
-			write_timeout 300ms
+			dial_timeout 1s
+			response_header_timeout 1s
+			read_timeout 1s
+			write_timeout 1s
 			keepalive 60s
 		}
 	}
@@ -45,6 +45,6 @@ http://:$LISTEN_PORT {
     { name = "lb-try", ["lb-try-duration"] = "500ms" },
     { name = "lb-match-all", ["lb-try-duration"] = "500ms", ["lb-retries"] = "one", ["lb-retry-match"] = "all" },
   },
-  patience_ms = 2000,
+  patience_ms = 4000,
   trap = "Two layers repeat, and their attempts add up: lb_retries counts only those of the outer one.",
 }

@@ -16,10 +16,10 @@ global
 
 defaults
   mode http
-  timeout connect 300ms
-  timeout server 300ms
-  timeout client 300ms
-  timeout http-request 300ms
+  timeout connect 1s
+  timeout server 1s
+  timeout client 1s
+  timeout http-request 1s
   timeout http-keep-alive 30s
 
 frontend clients
@@ -58,7 +58,7 @@ backend origin
     { name = "empty-large", ["retry-on"] = "conn-and-empty", bufsize = "2097152", ["buffer-request"] = "on" },
     { name = "none", ["retry-on"] = "none" },
   },
-  patience_ms = 3000,
+  patience_ms = 6000,
   trap = "Except with http-reuse always (or aggressive, once a connection was reused), the first request of a "
     .. "client's connection gets a new connection to the backend: the warming requests and the victim must come "
     .. "over one connection.  Where that was used before, HAProxy tells a race by closing it without a byte, "

@@ -43,9 +43,9 @@ http {
       proxy_set_header Connection "";
       proxy_request_buffering ${request-buffering};
       proxy_next_upstream ${next-upstream};
-      proxy_connect_timeout 300ms;
-      proxy_send_timeout 300ms;
-      proxy_read_timeout 300ms;
+      proxy_connect_timeout 1s;
+      proxy_send_timeout 1s;
+      proxy_read_timeout 1s;
     }
   }
 }
@@ -66,5 +66,5 @@ http {
     { name = "two-non-idempotent", servers = "two", ["next-upstream"] = "non_idempotent" },
     { name = "unbuffered", ["next-upstream"] = "non_idempotent", ["request-buffering"] = "off" },
   },
-  patience_ms = 1500,
+  patience_ms = 3000,
 }

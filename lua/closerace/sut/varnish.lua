@@ -9,7 +9,7 @@ return {
   argv = {
     "$PROGRAM", "-F", "-j", "none", "-n", "$DIR/varnish", "-a", "$LISTEN", "-f", "$CONFIG", "-T", "none",
     "-s", "malloc,1m", "-l", "1m", "-p", "thread_pools=1", "-p", "thread_pool_min=5",
-    "-p", "connect_timeout=0.3", "-p", "first_byte_timeout=0.3", "-p", "between_bytes_timeout=0.3",
+    "-p", "connect_timeout=1", "-p", "first_byte_timeout=1", "-p", "between_bytes_timeout=1",
     "-p", "timeout_idle=60", "-p", "max_retries=${max-retries}",
     "-p", "cc_command=exec gcc -w -O0 -pthread -fpic -shared -o %o %s",
   },
@@ -42,7 +42,7 @@ sub vcl_backend_error {
     { name = "cached-body", body = "cached" },
     { name = "retry", retry = "any", ["max-retries"] = "1", body = "cached" },
   },
-  patience_ms = 2500,
+  patience_ms = 6000,
   slow = true,
   trap = "The one more sending cannot be switched off. Whether a client sees 503 or a cut response, when the backend "
     .. "ends behind the response's head, is decided by Varnish's own threads.",
