@@ -67,6 +67,10 @@ int64_t lab_now_ms(const struct lab *);
  */
 enum lab_outcome lab_settle(struct lab *);
 
+/* Did the last lab_settle() find nothing to do any more?  With real time it
+ * handles one thing after the other. */
+bool lab_was_quiet(const struct lab *);
+
 /* Has nobody done anything since lab_settle() found that nothing more can
  * happen?  Then it would find the same again.  False is always a safe answer,
  * and the only one where the lab is not private: others might have. */

@@ -31,6 +31,9 @@
 #define REST_MS	 400
 #define START_MS 60000
 
+/* What is told of its output where it does not come up. */
+#define LAST_WORDS 700
+
 enum {
 	LISTEN_FD,
 	LISTEN,
@@ -159,6 +162,18 @@ write_file(char *path, const char *text, const struct word words[N_WORDS])
 	return good;
 }
 
+/* Does one of a path's parts lead upwards? */
+static bool
+leads_out(const char *name)
+{
+	for (const char *p = name; p != NULL; p = strchr(p, '/')) {
+		p += *p == '/';
+		if (p[0] == '.' && p[1] == '.' && (p[2] == '/' || p[2] == 0))
+			return true;
+	}
+	return false;
+}
+
 static bool
 write_files(struct sut *s, const struct sut_options *o,
     const struct word words[N_WORDS])
@@ -172,7 +187,6 @@ write_files(struct sut *s, const struct sut_options *o,
 		    path, sizeof path, "%s/%s", s->dir, o->files[i].name);
 
 		good = n < (int)sizeof path &&
-		    strstr(o->files[i].name, "..") == NULL &&
 		    write_file(path, o->files[i].text, words);
 	}
 	return good;
@@ -187,6 +201,9 @@ prepare(struct sut *s, const struct sut_options *o)
 
 	if (!make_dir(s))
 		return "cannot make a temporary directory";
+	for (size_t i = 0; i < o->n_files; i++)
+		if (leads_out(o->files[i].name))
+			return "the name of a file leads out of its directory";
 	set_words(s, &o->backend, words);
 	if (!fill_all(o->argv, s->argv, words) ||
 	    !fill_all(o->env, s->env, words))
@@ -289,14 +306,21 @@ accepts(const struct sut *s)
 	return good;
 }
 
-/* The last line, or the only one, of what it said. */
+/* The last lines of what it said: why it gave up stands at the end. */
 static const char *
 last_words(struct sut *s)
 {
+	const char *from = s->output, *line;
+
 	take_output(s);
 	while (s->output_size > 0 && s->output[s->output_size - 1] == '\n')
 		s->output[--s->output_size] = '\0';
-	return s->output_size > 0 ? s->output : "nothing";
+	if (s->output_size > LAST_WORDS) {
+		from += s->output_size - LAST_WORDS;
+		line = strchr(from, '\n');
+		from = line != NULL ? line + 1 : from;
+	}
+	return *from != '\0' ? from : "nothing";
 }
 
 /* Wait until it accepts connections.  Returns: NULL, or what it did instead. */
@@ -604,19 +628,21 @@ wait_for_rest(struct lab *lab, int64_t until_ms)
  * happened: gets whether there was anything.
  * Returns:  as lab_settle(). */
 static enum lab_outcome
-take_turn(struct lab *lab, bool *happened)
+take_turn(struct lab *lab, int64_t until_ms, bool *happened)
 {
-	uint64_t first = trace_seq(lab_trace(lab)), seq;
 	enum lab_outcome outcome;
 
+	*happened = false;
 	stop_all(lab);
-	do {
-		seq = trace_seq(lab_trace(lab));
+	for (;;) {
 		lab_acknowledge(lab);
 		outcome = lab_settle(lab);
-	} while (outcome == LAB_MOVED && trace_seq(lab_trace(lab)) != seq);
+		if (outcome != LAB_MOVED || lab_was_quiet(lab) ||
+		    now_ms() > until_ms)
+			break;
+		*happened = true;
+	}
 	continue_all(lab);
-	*happened = seq != first;
 	return outcome;
 }
 
@@ -627,15 +653,13 @@ sut_rest(struct lab *lab, int ms, bool *rests)
 	enum lab_outcome outcome = LAB_MOVED;
 	bool happened = true;
 
-	do {
+	while (outcome == LAB_MOVED && happened) {
 		*rests = wait_for_rest(lab, until_ms);
-		if (happened && *rests)
-			outcome = take_turn(lab, &happened);
-		else
-			happened = false;
-	} while (*rests && outcome == LAB_MOVED && happened);
-	if (*rests && outcome == LAB_MOVED)
-		*rests = wait_for_rest(lab, until_ms);
+		if (!*rests) /* it may have something for us all the same */
+			return lab_settle(lab);
+		outcome = take_turn(lab, until_ms, &happened);
+	}
+	*rests = outcome == LAB_MOVED && wait_for_rest(lab, until_ms);
 	return outcome;
 }
 

@@ -2,6 +2,7 @@
 #include "harness/tree.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -9,7 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+/* A thread that cannot be interrupted stops when the kernel is done with it;
+ * but the parent of a vfork() waits for its child, which is stopped. */
+#define D_STATE_MS 200
 
 struct task {
 	pid_t pid, tid;
@@ -23,6 +29,7 @@ struct tree {
 	int root_fd; /* the root's children */
 	struct task *tasks;
 	size_t n, room;
+	bool blind; /* somebody could not be looked at */
 };
 
 /* --------------------------------------------------------------- reading --- */
@@ -111,6 +118,13 @@ forget(struct tree *tree, size_t i)
 	tree->tasks[i] = tree->tasks[--tree->n];
 }
 
+/* What cannot be opened is gone, or there is no descriptor for it. */
+static bool
+is_gone(int error)
+{
+	return error == ENOENT || error == ESRCH;
+}
+
 static void
 add_task(struct tree *tree, pid_t pid, pid_t tid)
 {
@@ -120,18 +134,22 @@ add_task(struct tree *tree, pid_t pid, pid_t tid)
 		size_t room = tree->room == 0 ? 8 : 2 * tree->room;
 		struct task *more = realloc(tree->tasks, room * sizeof *more);
 
-		if (more == NULL)
+		if (more == NULL) {
+			tree->blind = true;
 			return;
+		}
 		tree->tasks = more;
 		tree->room = room;
 	}
-	t.stat_fd = open_file(pid, tid, "stat");
-	t.runs_fd = open_file(pid, tid, "schedstat");
-	t.children_fd = open_file(pid, tid, "children");
-	if (t.stat_fd < 0 || t.runs_fd < 0 || t.children_fd < 0)
-		close_task(&t); /* gone meanwhile */
-	else
+	t.runs_fd = t.children_fd = -1;
+	if ((t.stat_fd = open_file(pid, tid, "stat")) >= 0 &&
+	    (t.runs_fd = open_file(pid, tid, "schedstat")) >= 0 &&
+	    (t.children_fd = open_file(pid, tid, "children")) >= 0) {
 		tree->tasks[tree->n++] = t;
+		return;
+	}
+	tree->blind = tree->blind || !is_gone(errno);
+	close_task(&t);
 }
 
 /* Add the threads of a process that are not in the list.  Returns: there were
@@ -146,6 +164,8 @@ add_process(struct tree *tree, pid_t pid)
 
 	snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
 	dir = opendir(path);
+	if (dir == NULL)
+		tree->blind = tree->blind || !is_gone(errno);
 	while (dir != NULL && (entry = readdir(dir)) != NULL) {
 		pid_t tid = atoi(entry->d_name);
 
@@ -157,18 +177,30 @@ add_process(struct tree *tree, pid_t pid)
 	return tree->n != before;
 }
 
-/* "12 34 ": add those processes that are new.  Returns: there were any. */
+/* "12 34 ": add those processes that are new.  The kernel tells a page at a
+ * time, which may end within a number.  Returns: there were any. */
 static bool
 add_children(struct tree *tree, int children_fd)
 {
 	bool added = false;
-	char text[4096], *p = text, *end;
-	long pid;
+	char text[4096];
+	off_t at = 0;
+	pid_t pid = 0;
+	ssize_t n;
 
-	read_file(children_fd, text, sizeof text);
-	for (; (pid = strtol(p, &end, 10)) > 0 && end != p; p = end)
-		if (find(tree, (pid_t)pid) == NULL)
-			added = add_process(tree, (pid_t)pid) || added;
+	do {
+		n = pread(children_fd, text, sizeof text, at);
+		for (ssize_t i = 0; i < n; i++) {
+			if (text[i] >= '0' && text[i] <= '9') {
+				pid = 10 * pid + (text[i] - '0');
+				continue;
+			}
+			if (pid > 0 && find(tree, pid) == NULL)
+				added = add_process(tree, pid) || added;
+			pid = 0;
+		}
+		at += n;
+	} while (n > (ssize_t)sizeof text / 2);
 	return added;
 }
 
@@ -183,16 +215,20 @@ count_threads(const struct tree *tree, pid_t pid)
 	return n;
 }
 
-/* Bring the list up to date.  Returns: nothing was to be added. */
+/* Bring the list up to date.  Returns: it was.  Of whoever has gone meanwhile
+ * the children may have been missed: they have moved up, behind our back. */
 static bool
 update(struct tree *tree)
 {
-	bool same = !add_children(tree, tree->root_fd);
+	bool same;
 	long n_threads;
 
+	tree->blind = tree->root_fd < 0;
+	same = !add_children(tree, tree->root_fd);
 	for (size_t i = 0; i < tree->n; i++) {
 		if (read_state(&tree->tasks[i], &n_threads) == '\0') {
 			forget(tree, i--);
+			same = false;
 			continue;
 		}
 		if (add_children(tree, tree->tasks[i].children_fd))
@@ -238,7 +274,7 @@ tree_rests(struct tree *tree)
 {
 	bool same;
 
-	if (!look(tree, &same) || !update(tree))
+	if (!look(tree, &same) || !update(tree) || tree->blind)
 		return false;
 	/* One thread may have been woken by another behind our back, and that
 	 * one have gone to sleep before we came to it.  Whoever has not run
@@ -257,51 +293,98 @@ tree_ran(const struct tree *tree)
 
 /* ---------------------------------------------------------------- stopping - */
 
-/* Send a signal to each process of the list once. */
-static void
-tell(struct tree *tree, int signal)
+static bool
+is_process(const struct task *t)
 {
-	for (size_t i = 0; i < tree->n; i++)
-		if (tree->tasks[i].pid == tree->tasks[i].tid &&
-		    tree->tasks[i].is_ours)
-			kill(tree->tasks[i].pid, signal);
+	return t->pid == t->tid;
 }
 
-static bool
-all_stopped(struct tree *tree)
+/* Stop each process that is not stopped: not yet, or no longer, because
+ * another one let it go on. */
+static void
+stop_all(struct tree *tree)
 {
+	long n_threads;
+
+	for (size_t i = 0; i < tree->n; i++) {
+		struct task *t = &tree->tasks[i];
+
+		if (!is_process(t) || read_state(t, &n_threads) == 'T')
+			continue;
+		t->is_ours = true;
+		kill(t->pid, SIGSTOP);
+	}
+}
+
+/* May a thread still run?  'D': it cannot be stopped yet; '\0': no. */
+static char
+find_running(struct tree *tree)
+{
+	char found = '\0';
 	long n_threads;
 
 	for (size_t i = 0; i < tree->n; i++) {
 		char state = read_state(&tree->tasks[i], &n_threads);
 
-		if (state == 'R' || state == 'D' || state == 'S')
-			return false;
+		if (state == 'R' || state == 'S')
+			return state;
+		if (state == 'D')
+			found = state;
 	}
-	return true;
+	return found;
+}
+
+static int64_t
+now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static void
+wait_until_stopped(struct tree *tree)
+{
+	int64_t d_since_ms = -1;
+	char state;
+
+	while ((state = find_running(tree)) != '\0') {
+		if (state != 'D')
+			d_since_ms = -1;
+		else if (d_since_ms < 0)
+			d_since_ms = now_ms();
+		else if (now_ms() - d_since_ms > D_STATE_MS)
+			return;
+		sched_yield();
+		stop_all(tree);
+	}
 }
 
 void
 tree_stop(struct tree *tree)
 {
-	long n_threads;
-
-	while (!update(tree))
-		continue;
 	for (size_t i = 0; i < tree->n; i++)
-		tree->tasks[i].is_ours =
-		    read_state(&tree->tasks[i], &n_threads) != 'T';
-	tell(tree, SIGSTOP);
-	while (!all_stopped(tree))
-		sched_yield();
+		tree->tasks[i].is_ours = false;
+	/* Until it is stopped, a process may start another one. */
+	do {
+		while (!update(tree))
+			continue;
+		stop_all(tree);
+		wait_until_stopped(tree);
+	} while (!update(tree));
 }
 
 void
 tree_continue(struct tree *tree)
 {
-	tell(tree, SIGCONT);
-	for (size_t i = 0; i < tree->n; i++)
-		tree->tasks[i].is_ours = false;
+	for (size_t i = 0; i < tree->n; i++) {
+		struct task *t = &tree->tasks[i];
+
+		if (is_process(t) && t->is_ours)
+			kill(t->pid, SIGCONT);
+		t->is_ours = false;
+	}
 }
 
 /* -------------------------------------------------------------------- life - */

@@ -5,6 +5,7 @@
  */
 #include "harness/warden.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -29,12 +30,41 @@ struct report {
 
 /* ---------------------------------------------------------- the program -- */
 
+/* Close descriptors from first to last.  Not every kernel, nor whoever stands
+ * in its place to watch, knows close_range(). */
+static void
+close_range_of(unsigned first, unsigned last)
+{
+	struct dirent *entry;
+	DIR *dir;
+
+	if (first > last || syscall(SYS_close_range, first, last, 0) == 0)
+		return;
+	dir = opendir("/proc/self/fd");
+	while (dir != NULL && (entry = readdir(dir)) != NULL) {
+		unsigned fd = (unsigned)atoi(entry->d_name);
+
+		if (fd >= first && fd <= last && fd != (unsigned)dirfd(dir))
+			close((int)fd);
+	}
+	if (dir != NULL)
+		closedir(dir);
+}
+
 static void
 close_all_above(int fd, int but)
 {
-	if (but > fd + 1)
-		syscall(SYS_close_range, fd + 1, but - 1, 0);
-	syscall(SYS_close_range, (but > fd ? but : fd) + 1, ~0U, 0);
+	if (but > fd)
+		close_range_of((unsigned)fd + 1, (unsigned)but - 1);
+	close_range_of((unsigned)(but > fd ? but : fd) + 1, ~0U);
+}
+
+/* As a program expects to find them, whatever we have made of them. */
+static void
+reset_signals(void)
+{
+	for (int i = 1; i < NSIG; i++)
+		signal(i, SIG_DFL);
 }
 
 static void
@@ -45,10 +75,9 @@ become(const struct warden_order *o, int report_fd)
 	sigset_t none;
 	int error;
 
+	reset_signals();
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	for (int i = 1; i < NSIG; i++)
-		signal(i, SIG_DFL);
 	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != warden)
@@ -101,7 +130,8 @@ remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 	return remove(path);
 }
 
-/* Whoever loses its parent becomes our child. */
+/* Whoever loses its parent becomes our child.  The kernel tells a page of them
+ * at most, whose last number may be cut: only what ends is one. */
 static void
 kill_children(void)
 {
@@ -118,7 +148,8 @@ kill_children(void)
 		text[n > 0 ? n : 0] = '\0';
 		if (fd >= 0)
 			close(fd);
-		for (p = text; (pid = strtol(p, &end, 10)) > 0; p = end)
+		for (p = text; (pid = strtol(p, &end, 10)) > 0 && *end == ' ';
+		     p = end)
 			kill((pid_t)pid, SIGKILL);
 	} while (waitpid(-1, NULL, 0) > 0 || errno == EINTR);
 }
@@ -160,12 +191,13 @@ stand_guard(const struct warden_order *o, int leash_fd, int report_fd)
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
-	sigprocmask(SIG_SETMASK, &child, NULL);
 	fds[1].fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+	reset_signals();
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
+	sigprocmask(SIG_SETMASK, &child, NULL);
 	r.error = spawn(o, &r.program);
 	/* Only the program holds them now: when it dies, its clients learn it. */
 	if (o->listen_fd >= 0)
@@ -189,24 +221,57 @@ stand_guard(const struct warden_order *o, int leash_fd, int report_fd)
 }
 
 /* Keep what the warden needs, and no other descriptor: whoever holds our end
- * of somebody's leash keeps that one from ending. */
+ * of somebody's leash keeps that one from ending, and whoever reads what we
+ * write waits for us, not for our warden. */
 static void
 let_go(struct warden_order *o, int *leash_fd, int *report_fd)
 {
 	int *const needed[] = { &o->listen_fd, &o->output_fd, leash_fd,
 		report_fd };
-	int next = STDERR_FILENO + 1;
+	int null_fd, next = STDERR_FILENO + 1;
 
 	for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
 		if (*needed[i] >= 0)
-			*needed[i] = fcntl(*needed[i], F_DUPFD_CLOEXEC, 512);
+			*needed[i] = fcntl(*needed[i], F_DUPFD_CLOEXEC,
+			    next + (int)(sizeof needed / sizeof *needed));
 	for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
 		if (*needed[i] >= 0)
 			*needed[i] = dup3(*needed[i], next++, O_CLOEXEC);
+	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		dup2(null_fd, fd);
 	close_all_above(next - 1, -1);
 }
 
 /* ------------------------------------------------------------------- ours -- */
+
+/* What the warden tells first.  Returns: it told it. */
+static bool
+hear(int report_fd, struct report *r)
+{
+	ssize_t n;
+
+	do
+		n = read(report_fd, r, sizeof *r);
+	while (n < 0 && errno == EINTR);
+	return n == sizeof *r;
+}
+
+/* Fork the warden.  Our signal handlers are not for it: it begins with all
+ * signals blocked, until it has its own. */
+static pid_t
+fork_quietly(void)
+{
+	sigset_t all, was;
+	pid_t pid;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &was);
+	pid = fork();
+	if (pid != 0)
+		sigprocmask(SIG_SETMASK, &was, NULL);
+	return pid;
+}
 
 static void
 close_pair(const int fds[2])
@@ -220,15 +285,16 @@ warden_start(struct warden *w, const struct warden_order *order)
 {
 	struct warden_order o = *order;
 	struct report r = { .error = ECHILD };
-	int leash[2], report[2];
+	int leash[2], report[2], error;
 
 	if (pipe2(leash, O_CLOEXEC) != 0)
 		return errno;
 	if (pipe2(report, O_CLOEXEC) != 0) {
+		error = errno;
 		close_pair(leash);
-		return EMFILE;
+		return error;
 	}
-	w->pid = fork();
+	w->pid = fork_quietly();
 	if (w->pid == 0) {
 		let_go(&o, &leash[0], &report[1]);
 		stand_guard(&o, leash[0], report[1]);
@@ -239,7 +305,7 @@ warden_start(struct warden *w, const struct warden_order *order)
 	close(report[1]);
 	w->leash_fd = leash[1];
 	w->report_fd = report[0];
-	if (w->pid > 0 && read(report[0], &r, sizeof r) != sizeof r)
+	if (w->pid > 0 && !hear(report[0], &r))
 		r.error = ECHILD;
 	w->program = r.program;
 	if (r.error == 0) {

@@ -46,7 +46,8 @@ read_files(lua_State *L, int index, struct sut_file files[FILES_MAX])
 		lua_pop(L, 1);
 		return 0;
 	}
-	luaL_checktype(L, -1, LUA_TTABLE);
+	if (!lua_istable(L, -1))
+		luaL_error(L, "lab:sut: files: expected a table, name = text");
 	lua_pushnil(L);
 	for (; lua_next(L, -2) != 0; n++) {
 		if (n == FILES_MAX || lua_type(L, -2) != LUA_TSTRING ||
