@@ -118,6 +118,8 @@ spawn(const struct warden_order *o, pid_t *program)
 		error = errno;
 	else if (read(report[0], &error, sizeof error) != sizeof error)
 		error = 0; /* exec closed it */
+	else
+		waitpid(*program, NULL, 0); /* it holds nothing any more */
 	close(report[0]);
 	return error;
 }
