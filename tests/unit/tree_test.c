@@ -371,8 +371,9 @@ orphan(struct tree *tree)
 
 	hear(&c);
 	CHECK(never_rests(tree), "who has lost its parents is found");
-	end(&c);
+	kill(shared->pid, SIGKILL);
 	waitpid(shared->pid, NULL, 0);
+	end(&c);
 }
 
 /* More than the kernel tells at once. */
@@ -632,6 +633,8 @@ main(void)
 {
 	struct tree *tree = tree_new(getpid());
 
+	setvbuf(
+	    stdout, NULL, _IOLBF, 0); /* who forks has nothing to say twice */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -651,5 +654,7 @@ main(void)
 	stopped_against_another(tree);
 	stopped_in_vfork(tree);
 	tree_free(tree);
+	while (waitpid(-1, NULL, 0) > 0)
+		continue; /* what others have left to us */
 	return CHECK_DONE();
 }
