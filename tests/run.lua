@@ -142,10 +142,6 @@ end
 local function specs(pass)
   local result = new_result()
   local command = 'lua5.4 "$(command -v busted)" --output=TAP'
-  if pass.without then
-    command = ("%s --exclude-pattern=%s --filter-out=%s"):format(command, pass.without.spec, pass.without.example)
-    result.skipped[1] = ("%s: %s"):format(pass.without.spec, pass.without.why)
-  end
   add_tap(result, "busted", run(in_pass(pass, command, true)))
   return result
 end
@@ -168,11 +164,7 @@ local function examples(pass)
   local result, n_bad = new_result(), 0
   local files = {}
   for _, file in ipairs(lines_of "ls lua/examples/*.lua") do
-    if pass.without and file:find(pass.without.example) then
-      result.skipped[#result.skipped + 1] = ("%s: %s"):format(file, pass.without.why)
-    else
-      files[#files + 1] = file
-    end
+    files[#files + 1] = file
   end
   local output, status = run(in_pass(pass, ("%s/closerace run %s"):format(pass.build, table.concat(files, " "))))
   local found = read_run(output)
@@ -254,7 +246,6 @@ function passes.valgrind()
     limit_s = 3 * LIMIT_S,
     wrap = ("valgrind --quiet --error-exitcode=%d --leak-check=full --show-leak-kinds=definite,possible"
       .. " --errors-for-leak-kinds=definite,possible --suppressions=tests/valgrind.supp"):format(CAUGHT),
-    without = { spec = "sut_spec", example = "external_", why = "valgrind does not know pidfd_open" },
     groups = { "canaries", canaries, "unit", unit, "specs", specs, "examples", examples },
   }
 end

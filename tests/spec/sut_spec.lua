@@ -152,6 +152,301 @@ describe("the words of a program's command line", function()
   end)
 end)
 
+describe("a program's files", function()
+  local function start_with(files, script, more)
+    local lab = race.lab { deadline_ms = 10000 }
+    local options = { to = lab:backend(), argv = { "sh", "-c", script, "sh", "$DIR" }, files = files }
+    for name, value in pairs(more or {}) do options[name] = value end
+    return lab, lab:sut(options)
+  end
+
+  it("are written where it looks for them, also in directories, with the words filled in", function()
+    local lab <close>, sut = start_with({ plain = "to $BACKEND in $DIR", ["one/two/deep"] = "deep", ["a..b"] = "dots" },
+      'cd "$1"; cat plain; echo; cat one/two/deep; echo; cat a..b config', { config = "beside" })
+    assert.same({ "exit", 0 }, { sut:wait_exit() })
+    local to, dir = sut.output:match "^to (127%.0%.0%.1:%d+) in (%S+)\ndeep\ndotsbeside$"
+    assert.truthy(to, sut.output)
+    lab:close()
+    assert.is_nil(os.rename(dir, dir))
+  end)
+
+  it("tell a program of a port, too", function()
+    local lab <close> = race.lab { deadline_ms = 10000 }
+    local sut = lab:sut { to = lab:backend(), files = { options = "fd@$LISTEN_FD" },
+      argv = { "sh", "-c", '"$1" --listen "$(cat "$2/options")" --upstream "$3"', "sh", PROXY, "$DIR", "$BACKEND" } }
+    assert.equal(200, lab:client({ to = sut }):request({}).status)
+  end)
+
+  it("do not leave its directory", function()
+    for _, name in ipairs { "..", "../beside", "a/../../beside", "/../beside", "a/.." } do
+      assert.error_matches(function() start_with({ [name] = "x" }, "true") end,
+        "the name of a file leads out of its directory")
+    end
+    assert.error_matches(function() start_with({ ["a/"] = "x" }, "true") end, "cannot write its files")
+  end)
+
+  it("are names and texts", function()
+    for _, files in ipairs { { "text" }, { name = 1 }, { name = {} } } do
+      assert.error_matches(function() start_with(files, "true") end, "files: expected at most 16, as name = text")
+    end
+    assert.error_matches(function() start_with("text", "true") end, "files: expected a table")
+  end)
+end)
+
+describe("a program that listens by itself", function()
+  it("is told the place in one word, or the port alone", function()
+    for _, words in ipairs { { "$LISTEN" }, { "127.0.0.1:$LISTEN_PORT" } } do
+      local lab <close> = race.lab { deadline_ms = 10000 }
+      local sut = lab:sut { to = lab:backend(),
+        argv = { PROXY, "--listen", words[1], "--upstream", "$BACKEND" } }
+      assert.equal(200, lab:client({ to = sut }):request({ id = "v" }).status)
+      assert.verdict("clean", lab, "v")
+    end
+  end)
+
+  it("has a port of its own beside others", function()
+    local lab <close> = race.lab { deadline_ms = 10000 }
+    local backend = lab:backend()
+    local seen = {}
+    for i = 1, 5 do
+      local sut = lab:sut { to = backend, argv = { PROXY, "--listen", "$LISTEN", "--upstream", "$BACKEND" } }
+      assert.is_nil(seen[sut.address])
+      seen[sut.address] = true
+      assert.equal(200, lab:client({ to = sut }):request({ id = "v" .. i }).status)
+    end
+  end)
+
+  it("and never does, is told so with its own words, as soon as it rests", function()
+    local lab <close> = race.lab { deadline_ms = 10000 }
+    local backend = lab:backend()
+    local start = race.now_ms()
+    assert.error_matches(function()
+      lab:sut { to = backend, argv = { "sh", "-c", "echo I wait for you; mkfifo \"$1/fifo\"; read x <\"$1/fifo\"",
+        "sh", "$DIR", "$LISTEN" } }
+    end, "sh was to listen on 127%.0%.0%.1:%d+, but it waits and does not listen there; it said: I wait for you$")
+    assert.is_true(race.now_ms() - start < 3000)
+    assert.equal("lab (virtual time, 0 ms)", tostring(lab))
+  end)
+
+  it("and ends at once, is told so with the end of what it said", function()
+    local lab <close> = race.lab { deadline_ms = 10000 }
+    local backend = lab:backend()
+    local good, err = pcall(function()
+      lab:sut { to = backend, argv = { "sh", "-c",
+        "i=0; while [ $i -lt 200 ]; do echo line $i of much; i=$((i + 1)); done; echo no such option >&2; exit 2",
+        "sh", "$LISTEN" } }
+    end)
+    assert.is_false(good)
+    assert.truthy(err:find "but it ended; it said: line %d+ of much\n", err)
+    assert.truthy(err:find "line 199 of much\nno such option$", err)
+  end)
+end)
+
+--- A shell that says "up" when it begins, and then does this.
+local function start_upped(lab, script)
+  local sut = start_shell(lab, "echo up; " .. script)
+  repeat lab:advance(1) until sut.output ~= ""
+  return sut
+end
+
+describe("lab:rest", function()
+  it("tells that every program is at rest", function()
+    local lab <close> = race.lab { deadline_ms = 10000 }
+    local backend = lab:backend()
+    local client = lab:client { to = start_proxy(lab, backend) }
+    start_proxy(lab, backend)
+    local exchange = client:start { id = "v" }
+    assert.is_true(lab:rest())
+    -- What the programs, and the lab, have had to do is done, without a wait for it.
+    assert.equal(1, backend:ledger("v").executed)
+    assert.equal(200, exchange:wait().status)
+  end)
+
+  it("tells that one of them is busy for ever", function()
+    local lab <close> = race.lab { deadline_ms = 10000 }
+    start_proxy(lab, lab:backend())
+    start_upped(lab, "while :; do :; done")
+    assert.is_false(lab:rest(20))
+  end)
+
+  it("is true where there is none, and where it has ended", function()
+    local lab <close> = race.lab { deadline_ms = 10000 }
+    assert.is_true(lab:rest())
+    assert.equal("lab (virtual time, 0 ms)", tostring(lab))
+    local sut = start_shell(lab, "exit 0")
+    sut:wait_exit()
+    assert.is_true(lab:rest())
+  end)
+
+  it("takes milliseconds", function()
+    local lab <close> = race.lab()
+    for _, ms in ipairs { 0, -1, 86400001 } do
+      assert.error_matches(function() lab:rest(ms) end, "expected milliseconds from 1 to 86400000")
+    end
+    assert.error_matches(function() lab:rest "soon" end, "number expected")
+  end)
+
+  it("is not for a task", function()
+    local lab <close> = race.lab()
+    assert.error_matches(function()
+      lab:task(function() lab:rest() end)
+      lab:advance(1)
+    end, "lab:rest: not in a task")
+  end)
+end)
+
+describe("a program that is stopped", function()
+  it("answers nothing until it goes on", function()
+    local lab <close> = race.lab { deadline_ms = 10000 }
+    local backend = lab:backend()
+    local sut = start_proxy(lab, backend)
+    local client = lab:client { to = sut }
+    client:request {}
+    sut:stop()
+    sut:stop()
+    local exchange = client:start { id = "v" }
+    assert.is_true(lab:rest())
+    assert.equal(0, #backend:ledger "v")
+    sut:continue()
+    sut:continue()
+    assert.equal(200, exchange:wait().status)
+    assert.verdict("clean", lab, "v")
+  end)
+
+  it("is stopped with its children", function()
+    local lab <close> = race.lab { deadline_ms = 10000 }
+    start_upped(lab, "(while :; do :; done) & while :; do :; done"):stop()
+    assert.is_true(lab:rest())
+  end)
+
+  --- A request and the end of the idle connection, in this order, both before the program sees either.
+  local function queue(ends_first)
+    local lab <close> = race.lab { deadline_ms = 10000 }
+    local backend = lab:backend()
+    local sut = start_proxy(lab, backend)
+    local client = lab:client { to = sut }
+    client:request { id = "warm" }
+    assert.is_true(lab:rest())
+    local idle = backend:conn { carried = "warm" }
+    sut:stop()
+    local exchange
+    if ends_first then
+      idle:close "fin"
+      exchange = client:start { method = "POST", id = "v" }
+    else
+      exchange = client:start { method = "POST", id = "v" }
+      idle:close "fin"
+    end
+    assert.is_true(lab:rest())
+    sut:continue()
+    local status = exchange:wait().status
+    return status, lab:verdict("v").name, lab:verdict("v").connections
+  end
+
+  it("finds what came meanwhile: the end of a connection in front of a request", function()
+    assert.same({ 200, "clean", 1 }, { queue(true) })
+  end)
+
+  it("finds what came meanwhile: the end of a connection behind a request", function()
+    assert.same({ 200, "clean", 1 }, { queue(false) })
+  end)
+
+  it("can be ended", function()
+    local lab = race.lab { deadline_ms = 10000 }
+    local sut = start_proxy(lab, lab:backend())
+    local pid = sut.pid
+    sut:stop()
+    lab:close()
+    assert.is_false(exists(("/proc/%d/stat"):format(pid)))
+  end)
+end)
+
+describe("lab:reset", function()
+  it("lets a program run on, and forgets what was", function()
+    local lab <close> = race.lab { deadline_ms = 10000 }
+    local backend = lab:backend()
+    local sut = start_proxy(lab, backend)
+    local client = lab:client { to = sut }
+    local pid, address = sut.pid, sut.address
+    for i = 1, 3 do
+      assert.equal(200, client:request({ id = "v" }).status)
+      assert.verdict("clean", lab, "v")
+      assert.equal(1, backend.n_conns, "round " .. i)
+      if i == 2 then sut:stop() end                       -- it goes on with the next beginning
+      lab:reset()
+      assert.is_true(lab:rest())
+      assert.equal(0, backend.n_conns)
+      assert.equal(0, #backend:ledger())
+      assert.same({ pid, address, false }, { sut.pid, sut.address, sut.exited })
+    end
+  end)
+
+  it("lets accepting go on", function()
+    local lab <close> = race.lab { deadline_ms = 10000 }
+    local backend = lab:backend()
+    backend:hold()
+    lab:reset()
+    assert.error_matches(function() backend:accept() end, "accepting is not held")
+    assert.equal(200, lab:client({ to = backend }):request({}).status)
+  end)
+end)
+
+describe("a backend that holds accepting", function()
+  it("lets who connects wait, and accepts them when told to", function()
+    local lab <close> = race.lab { deadline_ms = 10000 }
+    local backend = lab:backend()
+    backend:hold()
+    assert.equal(0, backend:accept())
+    local first = lab:client({ to = backend }):start { id = "a" }
+    local second = lab:client({ to = backend }):start { id = "b" }
+    lab:advance(1)
+    assert.same({ 0, 0 }, { backend.n_conns, #backend:ledger() })
+    assert.equal(2, backend:accept())
+    assert.equal(200, first:wait().status)
+    assert.equal(200, second:wait().status)
+    local third = lab:client({ to = backend }):start { id = "c" }
+    lab:advance(1)
+    assert.equal(2, backend.n_conns)
+    backend:release()
+    backend:release()
+    assert.equal(200, third:wait().status)
+    assert.equal(3, backend.n_conns)
+  end)
+
+  it("serves the connections that it has", function()
+    local lab <close> = race.lab { deadline_ms = 10000 }
+    local backend = lab:backend()
+    local client = lab:client { to = backend }
+    client:request {}
+    backend:hold()
+    backend:hold()
+    assert.equal(200, client:request({}).status)
+    assert.equal(1, backend.n_conns)
+  end)
+
+  it("lets a program wait, too", function()
+    local lab <close> = race.lab { deadline_ms = 10000 }
+    local backend = lab:backend()
+    local client = lab:client { to = start_proxy(lab, backend) }
+    backend:hold()
+    local exchange = client:start { id = "v" }
+    assert.is_true(lab:rest())
+    assert.equal(0, backend.n_conns)
+    assert.equal(1, backend:accept())
+    assert.equal(200, exchange:wait().status)
+    assert.verdict("clean", lab, "v")
+  end)
+
+  it("must hold it, to be told to", function()
+    local lab <close> = race.lab()
+    local backend = lab:backend()
+    assert.error_matches(function() backend:accept() end, "backend:accept: accepting is not held; call backend:hold")
+    backend:hold()
+    backend:release()
+    assert.error_matches(function() backend:accept() end, "accepting is not held")
+  end)
+end)
+
 describe("a program that fails", function()
   it("by not being there, is told at the script's line", function()
     local lab <close> = race.lab()
@@ -289,7 +584,8 @@ end)
 describe("when closerace itself ends", function()
   --- Run a script whose program tells its pid through a pipe that ends when the program does; end closerace by a
   -- signal meanwhile.  Returns closerace's exit status, and whether the program's directory is still there.
-  local function ended_by(signal)
+  -- daemon: it is not the program, but a child that it has let go, in a session of its own.
+  local function ended_by(signal, daemon)
     local dir <close> = temporary()
     local script = dir.name .. "/script.lua"
     local file <close> = assert(io.open(script, "w"))
@@ -297,10 +593,11 @@ describe("when closerace itself ends", function()
       local race = require "closerace"
       local lab <close> = race.lab()
       local sut = lab:sut { to = lab:backend(), config = "x", argv = { "sh", "-c",
-        'exec 9>%s/alive; echo "$2" >&9; exec "$1" --listen fd@$3 --upstream "$4"', "sh",
+        'exec 9>%s/alive; if [ %s ]; then ( setsid sh -c "trap : TERM HUP; echo $2 >&9; while :; do wait; done" & ); ' ..
+        'while :; do sleep 1000; done; fi; echo "$2" >&9; exec "$1" --listen fd@$3 --upstream "$4"', "sh",
         "%s", "$DIR", "$LISTEN_FD", "$BACKEND" } }
       sut:wait_exit()
-    ]]):format(dir.name, PROXY))
+    ]]):format(dir.name, daemon and "daemon" or "", PROXY))
     file:close()
     local shell = assert(io.popen(([[
       mkfifo %s/alive
@@ -309,7 +606,7 @@ describe("when closerace itself ends", function()
       exec 3<%s/alive
       read -r place <&3
       kill -%s $closerace
-      timeout 10 cat <&3              # until nobody holds the other end
+      timeout 30 cat <&3 || echo held # until nobody holds the other end
       wait $closerace
       echo $?
       [ -d "$place" ] && echo left && rm -r "$place" || echo gone
@@ -327,6 +624,12 @@ describe("when closerace itself ends", function()
 
   it("by SIGKILL, the program is gone", function()
     assert.equal(128 + 9, (ended_by "KILL"))
+  end)
+
+  it("its daemons are gone, too", function()
+    local status, place = ended_by("TERM", true)
+    assert.same({ 130, "gone" }, { status, place })
+    assert.equal(128 + 9, (ended_by("KILL", true)))
   end)
 end)
 
