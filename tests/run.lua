@@ -244,7 +244,8 @@ function passes.valgrind()
     build = BUILD,
     prefix = "valgrind ",
     limit_s = 3 * LIMIT_S,
-    wrap = ("valgrind --quiet --error-exitcode=%d --leak-check=full --show-leak-kinds=definite,possible"
+    wrap = ("valgrind --quiet --sim-hints=lax-ioctls --error-exitcode=%d --leak-check=full"
+      .. " --show-leak-kinds=definite,possible"
       .. " --errors-for-leak-kinds=definite,possible --suppressions=tests/valgrind.supp"):format(CAUGHT),
     groups = { "canaries", canaries, "unit", unit, "specs", specs, "examples", examples },
   }

@@ -593,8 +593,8 @@ describe("when closerace itself ends", function()
       local race = require "closerace"
       local lab <close> = race.lab()
       local sut = lab:sut { to = lab:backend(), config = "x", argv = { "sh", "-c",
-        'exec 9>%s/alive; if [ %s ]; then ( setsid sh -c "trap : TERM HUP; echo $2 >&9; while :; do wait; done" & ); ' ..
-        'while :; do sleep 1000; done; fi; echo "$2" >&9; exec "$1" --listen fd@$3 --upstream "$4"', "sh",
+        'exec 9>%s/alive; if [ %s ]; then (setsid sh -c "trap : TERM HUP; echo $2 >&9; while :; do wait; done" &);' ..
+        ' while :; do sleep 1000; done; fi; echo "$2" >&9; exec "$1" --listen fd@$3 --upstream "$4"', "sh",
         "%s", "$DIR", "$LISTEN_FD", "$BACKEND" } }
       sut:wait_exit()
     ]]):format(dir.name, daemon and "daemon" or "", PROXY))
