@@ -207,9 +207,7 @@ lab_settle(struct lab *lab)
 
 	lab_touch(lab);
 	if (lab_is_real(lab)) {
-		lab->quiet = false;
-		event_active(lab->sentinel, EV_TIMEOUT, 0);
-		event_base_loop(lab->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		run_until_empty(lab);
 		return outcome(lab);
 	}
 	for (;;) {
@@ -223,12 +221,6 @@ lab_settle(struct lab *lab)
 		before = flying;
 		wait_real(lab, FLIGHT_MS);
 	}
-}
-
-bool
-lab_was_quiet(const struct lab *lab)
-{
-	return lab->quiet;
 }
 
 bool

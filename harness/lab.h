@@ -61,15 +61,11 @@ bool lab_is_real(const struct lab *);
 int64_t lab_now_ms(const struct lab *);
 
 /* Run until nothing more can happen without time going by.  With real time:
- * handle what is there, once.
+ * until there is nothing to handle; whoever is outside may still be busy.
  *
  * Returns: LAB_MOVED, or why it was cut short.
  */
 enum lab_outcome lab_settle(struct lab *);
-
-/* Did the last lab_settle() find nothing to do any more?  With real time it
- * handles one thing after the other. */
-bool lab_was_quiet(const struct lab *);
 
 /* Has nobody done anything since lab_settle() found that nothing more can
  * happen?  Then it would find the same again.  False is always a safe answer,

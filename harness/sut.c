@@ -625,24 +625,23 @@ wait_for_rest(struct lab *lab, int64_t until_ms)
 
 /* Handle what is there, and what comes of it, while no program sees it.
  *
- * happened: gets whether there was anything.
+ * happened: gets whether there was anything that a program could see.
  * Returns:  as lab_settle(). */
 static enum lab_outcome
 take_turn(struct lab *lab, int64_t until_ms, bool *happened)
 {
+	uint64_t first = trace_seq(lab_trace(lab)), seq;
 	enum lab_outcome outcome;
 
-	*happened = false;
 	stop_all(lab);
-	for (;;) {
+	do {
+		seq = trace_seq(lab_trace(lab));
 		lab_acknowledge(lab);
 		outcome = lab_settle(lab);
-		if (outcome != LAB_MOVED || lab_was_quiet(lab) ||
-		    now_ms() > until_ms)
-			break;
-		*happened = true;
-	}
+	} while (outcome == LAB_MOVED && trace_seq(lab_trace(lab)) != seq &&
+	    now_ms() <= until_ms);
 	continue_all(lab);
+	*happened = trace_seq(lab_trace(lab)) != first;
 	return outcome;
 }
 
