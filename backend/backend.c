@@ -322,10 +322,21 @@ backend_free(struct backend *b)
 	free(b);
 }
 
+static void
+lay_ghosts(struct valve_home *home)
+{
+	unsigned n = home->n_ghosts < GHOSTS_MAX ? home->n_ghosts : GHOSTS_MAX;
+
+	for (unsigned i = 0; i < n; i++)
+		ending_lay(&home->ghosts[i]);
+	home->n_ghosts = 0;
+}
+
 void
 backend_reset(struct backend *b)
 {
 	each_valve(b, valve_free);
+	lay_ghosts(&b->home);
 	event_del(b->unfinished);
 	witness_free(b->witness);
 	b->witness = NULL;

@@ -75,9 +75,9 @@ int backend_listen(struct backend *, int fd);
 /* Close every connection at once (by reset) and release everything. */
 void backend_free(struct backend *);
 
-/* Close every connection at once, as backend_free() does, and begin anew: it
- * listens where it did, with an empty ledger and fault table, and counts from
- * 1 again. */
+/* Close every connection at once, as backend_free() does, those that have
+ * vanished included, and begin anew: it listens where it did, with an empty
+ * ledger and fault table, and counts from 1 again. */
 void backend_reset(struct backend *);
 
 /* Leave whoever connects in the kernel, which makes the connection and takes

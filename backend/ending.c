@@ -55,8 +55,32 @@ repair(int fd, int how)
  * order: the probe makes our kernel believe that it has acknowledged, and the
  * peer's does not, as it takes it for something old.
  */
+/* The sequence number of the next byte in a direction.  Needs: under repair. */
+static uint32_t
+next_number(int fd, int queue)
+{
+	uint32_t number = 0;
+	socklen_t size = sizeof number;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, &queue, sizeof queue);
+	getsockopt(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, &number, &size);
+	return number;
+}
+
+static void
+remember(int fd, struct ghost *ghost)
+{
+	socklen_t self_size = sizeof ghost->self,
+		  peer_size = sizeof ghost->peer;
+
+	getsockname(fd, (struct sockaddr *)&ghost->self, &self_size);
+	getpeername(fd, (struct sockaddr *)&ghost->peer, &peer_size);
+	ghost->sent = next_number(fd, TCP_SEND_QUEUE);
+	ghost->received = next_number(fd, TCP_RECV_QUEUE);
+}
+
 static int
-vanish(int fd)
+vanish(int fd, struct ghost *ghost)
 {
 	int n_unread = 0;
 
@@ -71,12 +95,41 @@ vanish(int fd)
 		return errno;
 	repair(fd, TCP_REPAIR_OFF); /* with a window probe */
 	repair(fd, TCP_REPAIR_ON);
+	remember(fd, ghost);
 	close(fd);
 	return 0;
 }
 
+static void
+set_number(int fd, int queue, uint32_t number)
+{
+	setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, &queue, sizeof queue);
+	setsockopt(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, &number, sizeof number);
+}
+
+/* Under repair a connection can be made as it was, without a word; then it can
+ * be ended by a reset like any other. */
+void
+ending_lay(const struct ghost *ghost)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return;
+	if (repair(fd, TCP_REPAIR_ON) == 0) {
+		set_number(fd, TCP_SEND_QUEUE, ghost->sent);
+		set_number(fd, TCP_RECV_QUEUE, ghost->received);
+		if (bind(fd, (const struct sockaddr *)&ghost->self,
+			sizeof ghost->self) == 0)
+			connect(fd, (const struct sockaddr *)&ghost->peer,
+			    sizeof ghost->peer);
+		repair(fd, TCP_REPAIR_OFF_NO_WP);
+	}
+	ending_reset(fd);
+}
+
 int
-ending_carry_out(enum ending ending, int fd)
+ending_carry_out(enum ending ending, int fd, struct ghost *ghost)
 {
 	switch (ending) {
 	case ENDING_FIN:
@@ -92,7 +145,7 @@ ending_carry_out(enum ending ending, int fd)
 		close(fd);
 		return 0;
 	case ENDING_VANISH:
-		return vanish(fd);
+		return vanish(fd, ghost);
 	case ENDING_STALL:
 	case N_ENDINGS:
 		break;

@@ -227,6 +227,7 @@ end(struct valve *v, enum close_point point, enum ending ending, bool by_hand)
 	    leaves_nobody(ending, 0) ? v->home->witness(v->home) : NULL;
 	size_t total;
 	enum valve_state was = v->state;
+	struct ghost ghost;
 	int err;
 
 	/* Look before: afterwards there may be no socket to look at.  And the
@@ -241,11 +242,13 @@ end(struct valve *v, enum close_point point, enum ending ending, bool by_hand)
 	}
 	if (ending_closes(ending))
 		edges_turn_away(v->event, v->tells_writable);
-	err = ending_carry_out(ending, v->fd);
+	err = ending_carry_out(ending, v->fd, &ghost);
 	if (err != 0) {
 		edges_listen(v->event, v->tells_writable);
 		return err;
 	}
+	if (ending == ENDING_VANISH)
+		v->home->ghosts[v->home->n_ghosts++ % GHOSTS_MAX] = ghost;
 	v->fd_closed = ending_closes(ending);
 	v->state = was == VALVE_LINGERING && ending == ENDING_HALF
 	    ? VALVE_LINGERING

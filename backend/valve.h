@@ -14,12 +14,14 @@
 #include <stddef.h>
 
 #include "backend/backend.h"
+#include "backend/ending.h"
 #include "backend/follow.h"
 #include "backend/origin.h"
 #include "backend/unread.h"
 
 #define VALVE_SCRATCH_SIZE (64 * 1024) /* also the longest head peeked at */
 #define VALVE_OUT_SIZE	   (16 * 1024)
+#define GHOSTS_MAX	   64
 
 struct event;
 struct witness;
@@ -46,6 +48,10 @@ struct valve_home {
 	 * one costs more than to serve a request.  fd -1: none. */
 	int spare_fd;
 	struct origin_conn *spare;
+	/* the newest connections that have vanished; their peers may still have
+	 * them when everything begins anew */
+	struct ghost ghosts[GHOSTS_MAX];
+	unsigned n_ghosts;
 };
 
 /*	state	    function	of the connection */

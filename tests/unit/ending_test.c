@@ -3,6 +3,7 @@
 #include "backend/ending.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -54,6 +55,7 @@ static void
 vanish_owes_nothing(size_t sent, size_t read_before, size_t answered)
 {
 	static char bytes[16384];
+	struct ghost ghost;
 	int pair[2];
 
 	make_pair(pair);
@@ -66,12 +68,18 @@ vanish_owes_nothing(size_t sent, size_t read_before, size_t answered)
 	if (answered > 0)
 		CHECK(send(pair[1], bytes, answered, 0) == (ssize_t)answered,
 		    "%zu are answered", answered);
-	CHECK(ending_carry_out(ENDING_VANISH, pair[1]) == 0, "it vanishes");
+	CHECK(ending_carry_out(ENDING_VANISH, pair[1], &ghost) == 0,
+	    "it vanishes");
 	CHECK(unacknowledged(pair[0]) == 0,
 	    "the peer's kernel knows that all have come");
 	CHECK(recv(pair[0], bytes, sizeof bytes, MSG_DONTWAIT) ==
 		(answered > 0 ? (ssize_t)answered : -1),
 	    "and nothing else came but the answer");
+	ending_lay(&ghost);
+	CHECK(recv(pair[0], bytes, sizeof bytes, MSG_DONTWAIT) == -1 &&
+		errno == ECONNRESET,
+	    "until it is told by a reset");
+	ending_lay(&ghost);
 	close(pair[0]);
 }
 
