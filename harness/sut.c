@@ -45,6 +45,14 @@ enum {
 	N_WORDS
 };
 
+/* What it writes. */
+struct said {
+	int fd;
+	struct event *event;
+	char text[SUT_OUTPUT_MAX];
+	size_t size;
+};
+
 struct sut {
 	struct lab *lab;
 	unsigned number;
@@ -52,8 +60,7 @@ struct sut {
 	struct warden warden;
 	struct tree *tree;
 	int port_fd; /* keeps its port for it; -1: it has none of its own */
-	int output_fd;
-	struct event *exit_event, *output_event;
+	struct event *exit_event;
 	bool runs; /* there is a warden */
 	bool listens;
 	bool exited;
@@ -62,8 +69,7 @@ struct sut {
 	int status;
 	char dir[64];
 	char config[80];
-	char output[SUT_OUTPUT_MAX];
-	size_t output_size;
+	struct said output, errors; /* errors: where they are kept apart */
 	char *argv[ARGS_MAX + 1];
 	char *env[ARGS_MAX + 1];
 };
@@ -216,33 +222,40 @@ prepare(struct sut *s, const struct sut_options *o)
 /* --------------------------------------------------------------- events -- */
 
 static void
-take_output(struct sut *s)
+take_said(struct said *said)
 {
 	char spare[4096];
 	ssize_t n;
 
-	for (;;) {
-		size_t room = sizeof s->output - 1 - s->output_size;
+	while (said->fd >= 0) {
+		size_t room = sizeof said->text - 1 - said->size;
 
-		n = room > 0
-		    ? read(s->output_fd, s->output + s->output_size, room)
-		    : read(s->output_fd, spare, sizeof spare);
+		n = room > 0 ? read(said->fd, said->text + said->size, room)
+			     : read(said->fd, spare, sizeof spare);
 		if (n <= 0)
 			return;
 		if (room > 0)
-			s->output_size += n;
+			said->size += n;
 	}
+}
+
+static void
+take_output(struct sut *s)
+{
+	take_said(&s->output);
+	take_said(&s->errors);
 }
 
 static void
 on_output(evutil_socket_t fd, short what, void *arg)
 {
-	take_output(arg);
+	take_said(arg);
 }
 
 static void
 notice_exit(struct sut *s)
 {
+	const struct said *last = &s->errors;
 	char said[TRACE_TEXT], text[TRACE_TEXT];
 
 	if (s->exited || !warden_has_ended(&s->warden, &s->status))
@@ -251,7 +264,9 @@ notice_exit(struct sut *s)
 	if (s->exit_event != NULL)
 		event_del(s->exit_event);
 	take_output(s);
-	trace_snippet(said, s->output, s->output_size);
+	if (last->size == 0)
+		last = &s->output;
+	trace_snippet(said, last->text, last->size);
 	snprintf(text, sizeof text, "%s %d%s%.32s",
 	    WIFSIGNALED(s->status) ? "by signal" : "status",
 	    WIFSIGNALED(s->status) ? WTERMSIG(s->status)
@@ -267,15 +282,22 @@ on_exit_event(evutil_socket_t fd, short what, void *arg)
 }
 
 static bool
+watch_said(struct sut *s, struct said *said)
+{
+	if (said->fd < 0)
+		return true;
+	said->event = event_new(lab_base(s->lab), said->fd,
+	    EV_READ | EV_PERSIST | EV_ET, on_output, said);
+	return said->event != NULL && event_add(said->event, NULL) == 0;
+}
+
+static bool
 watch(struct sut *s)
 {
 	s->exit_event = event_new(lab_base(s->lab), s->warden.report_fd,
 	    EV_READ | EV_PERSIST, on_exit_event, s);
-	s->output_event = event_new(lab_base(s->lab), s->output_fd,
-	    EV_READ | EV_PERSIST | EV_ET, on_output, s);
-	return s->exit_event != NULL && s->output_event != NULL &&
-	    event_add(s->exit_event, NULL) == 0 &&
-	    event_add(s->output_event, NULL) == 0;
+	return s->exit_event != NULL && event_add(s->exit_event, NULL) == 0 &&
+	    watch_said(s, &s->output) && watch_said(s, &s->errors);
 }
 
 /* ------------------------------------------------------------- readiness -- */
@@ -310,13 +332,13 @@ accepts(const struct sut *s)
 static const char *
 last_words(struct sut *s)
 {
-	const char *from = s->output, *line;
+	const char *from = s->output.text, *line;
 
 	take_output(s);
-	while (s->output_size > 0 && s->output[s->output_size - 1] == '\n')
-		s->output[--s->output_size] = '\0';
-	if (s->output_size > LAST_WORDS) {
-		from += s->output_size - LAST_WORDS;
+	while (s->output.size > 0 && s->output.text[s->output.size - 1] == '\n')
+		s->output.text[--s->output.size] = '\0';
+	if (s->output.size > LAST_WORDS) {
+		from += s->output.size - LAST_WORDS;
 		line = strchr(from, '\n');
 		from = line != NULL ? line + 1 : from;
 	}
@@ -366,13 +388,16 @@ sut_free(void *arg)
 
 	tree_free(s->tree);
 	free_event(s->exit_event);
-	free_event(s->output_event);
+	free_event(s->output.event);
+	free_event(s->errors.event);
 	if (s->runs)
 		warden_end(&s->warden);
 	else if (s->dir[0] != '\0')
 		nftw(s->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-	if (s->output_fd >= 0)
-		close(s->output_fd);
+	if (s->output.fd >= 0)
+		close(s->output.fd);
+	if (s->errors.fd >= 0)
+		close(s->errors.fd);
 	if (s->port_fd >= 0)
 		close(s->port_fd);
 	for (int i = 0; i < ARGS_MAX; i++) {
@@ -392,20 +417,34 @@ sut_reset(void *arg)
 	sut_continue(s);
 }
 
+/* Returns: the descriptor to write to; -1 with errno. */
+static int
+open_said(struct said *said)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) != 0)
+		return -1;
+	said->fd = ends[0];
+	fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	return ends[1];
+}
+
 /* Returns: 0, or an errno. */
 static int
-start(struct sut *s, int listen_fd)
+start(struct sut *s, int listen_fd, bool apart)
 {
-	struct warden_order order = { s->argv, s->env, listen_fd, -1, s->dir };
-	int output[2], error;
+	struct warden_order order = { s->argv, s->env, listen_fd,
+		open_said(&s->output), -1, s->dir };
+	int error = EMFILE;
 
-	if (pipe2(output, O_CLOEXEC) != 0)
-		return errno;
-	s->output_fd = output[0];
-	fcntl(output[0], F_SETFL, O_NONBLOCK);
-	order.output_fd = output[1];
-	error = warden_start(&s->warden, &order);
-	close(output[1]);
+	order.error_fd = apart ? open_said(&s->errors) : order.output_fd;
+	if (order.output_fd >= 0 && order.error_fd >= 0)
+		error = warden_start(&s->warden, &order);
+	if (apart && order.error_fd >= 0)
+		close(order.error_fd);
+	if (order.output_fd >= 0)
+		close(order.output_fd);
 	if (error != 0)
 		return error;
 	s->runs = true;
@@ -473,7 +512,7 @@ set_up(struct sut *s, const struct sut_options *o, int *listen_fd, char *error,
 		snprintf(error, error_size, "%s", wrong);
 		return false;
 	}
-	code = start(s, *listen_fd);
+	code = start(s, *listen_fd, o->apart);
 	if (code != 0) {
 		snprintf(
 		    error, error_size, "%s: %s", s->argv[0], strerror(code));
@@ -501,7 +540,7 @@ sut_new(struct lab *lab, const struct sut_options *o, char *error,
 		return NULL;
 	}
 	s->lab = lab;
-	s->output_fd = s->port_fd = -1;
+	s->output.fd = s->errors.fd = s->port_fd = -1;
 	good = set_up(s, o, &listen_fd, error, error_size);
 	if (listen_fd >= 0)
 		close(listen_fd);
@@ -537,6 +576,12 @@ sut_pid(const struct sut *s)
 	return s->warden.program;
 }
 
+const char *
+sut_dir(const struct sut *s)
+{
+	return s->dir;
+}
+
 bool
 sut_has_exited(const struct sut *s, int *status)
 {
@@ -559,9 +604,17 @@ sut_has_failed(struct sut *s)
 }
 
 const char *
-sut_output(const struct sut *s)
+sut_output(const struct sut *s, size_t *size)
 {
-	return s->output;
+	*size = s->output.size;
+	return s->output.text;
+}
+
+const char *
+sut_errors(const struct sut *s, size_t *size)
+{
+	*size = s->errors.size;
+	return s->errors.text;
 }
 
 /* -------------------------------------------------------------- resting --- */
@@ -572,13 +625,22 @@ nth(struct lab *lab, unsigned n)
 	return lab_actor(lab, LAB_SUT, n);
 }
 
+/* Has it ended, and the warden is only about to tell us? */
+static bool
+is_ending(struct sut *s)
+{
+	if (!s->exited && tree_has_ended(s->tree, s->warden.program))
+		notice_exit(s);
+	return !s->exited && tree_has_ended(s->tree, s->warden.program);
+}
+
 static bool
 all_rest(struct lab *lab)
 {
 	struct sut *s;
 
 	for (unsigned n = 1; (s = nth(lab, n)) != NULL; n++)
-		if (!tree_rests(s->tree))
+		if (!tree_rests(s->tree) || is_ending(s))
 			return false;
 	return true;
 }

@@ -47,6 +47,7 @@ struct sut_options {
 	const struct sut_file *files;
 	size_t n_files;
 	struct sockaddr_in backend;
+	bool apart; /* keep stderr apart from stdout */
 };
 
 /* Start it.  Where it listens by itself, wait until it does.
@@ -62,6 +63,8 @@ unsigned sut_number(const struct sut *);
 const struct sockaddr_in *sut_address(const struct sut *); /* or NULL */
 int sut_pid(const struct sut *);
 
+const char *sut_dir(const struct sut *); /* the temporary directory */
+
 /* It has ended.  status: as waitpid() tells it. */
 bool sut_has_exited(const struct sut *, int *status);
 
@@ -75,7 +78,10 @@ bool sut_has_failed(struct sut *);
 /* What it wrote to stdout and stderr so far, at most SUT_OUTPUT_MAX bytes of
  * it; never NULL. */
 #define SUT_OUTPUT_MAX 65536
-const char *sut_output(const struct sut *);
+const char *sut_output(const struct sut *, size_t *size);
+
+/* The same of stderr, where that is kept apart; else "". */
+const char *sut_errors(const struct sut *, size_t *size);
 
 /* Take turns with the programs until all of them are at rest and there is
  * nothing to do for the lab either: then nothing more can happen, unless time

@@ -283,6 +283,19 @@ tree_rests(struct tree *tree)
 }
 
 bool
+tree_has_ended(const struct tree *tree, pid_t pid)
+{
+	long n_threads;
+
+	/* A first thread may have ended before the others. */
+	for (size_t i = 0; i < tree->n; i++)
+		if (tree->tasks[i].tid == pid)
+			return count_threads(tree, pid) == 1 &&
+			    read_state(&tree->tasks[i], &n_threads) == 'Z';
+	return true;
+}
+
+bool
 tree_ran(const struct tree *tree)
 {
 	for (size_t i = 0; i < tree->n; i++)

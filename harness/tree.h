@@ -28,6 +28,10 @@ bool tree_rests(struct tree *);
 /* Has any thread been given a processor since tree_rests() last looked? */
 bool tree_ran(const struct tree *);
 
+/* Has that process of it ended, although nobody was told so yet?  As it was
+ * when tree_rests() looked. */
+bool tree_has_ended(const struct tree *, pid_t);
+
 /* Stop every process that is not stopped yet, and wait until none of their
  * threads runs any more. */
 void tree_stop(struct tree *);

@@ -86,7 +86,7 @@ become(const struct warden_order *o, int report_fd)
 	report_fd = fcntl(report_fd, F_DUPFD_CLOEXEC, WARDEN_LISTEN_FD + 1);
 	dup2(null_fd, STDIN_FILENO);
 	dup2(o->output_fd, STDOUT_FILENO);
-	dup2(o->output_fd, STDERR_FILENO);
+	dup2(o->error_fd, STDERR_FILENO);
 	if (o->listen_fd < 0)
 		close(WARDEN_LISTEN_FD);
 	else if (o->listen_fd == WARDEN_LISTEN_FD)
@@ -205,6 +205,7 @@ stand_guard(const struct warden_order *o, int leash_fd, int report_fd)
 	if (o->listen_fd >= 0)
 		close(o->listen_fd);
 	close(o->output_fd);
+	close(o->error_fd);
 	if (write(report_fd, &r, sizeof r) != sizeof r || r.error != 0)
 		_exit(0);
 	while ((fds[0].revents & POLLHUP) == 0) {
@@ -228,8 +229,8 @@ stand_guard(const struct warden_order *o, int leash_fd, int report_fd)
 static void
 let_go(struct warden_order *o, int *leash_fd, int *report_fd)
 {
-	int *const needed[] = { &o->listen_fd, &o->output_fd, leash_fd,
-		report_fd };
+	int *const needed[] = { &o->listen_fd, &o->output_fd, &o->error_fd,
+		leash_fd, report_fd };
 	int null_fd, next = STDERR_FILENO + 1;
 
 	for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)

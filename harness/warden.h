@@ -19,7 +19,8 @@ struct warden_order {
 	char *const *argv; /* argv[0] is searched in PATH */
 	char *const *env;  /* NAME=VALUE …, added; ended by NULL */
 	int listen_fd;	   /* -1: none */
-	int output_fd;	   /* its stdout and stderr */
+	int output_fd;	   /* its stdout … */
+	int error_fd;	   /* … and stderr; it may be the same */
 	const char *dir;   /* removed at the end; it is its, by name */
 };
 

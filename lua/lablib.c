@@ -80,13 +80,14 @@ static void
 push_failed_sut(lua_State *L, struct lab_box *box)
 {
 	struct sut *s;
+	size_t size;
 
 	for (unsigned n = 1; (s = lab_actor(box->lab, LAB_SUT, n)) != NULL; n++)
 		if (sut_has_failed(s)) {
 			lua_pushfstring(L,
 			    "sut %d ended by itself (sut:wait_exit() where it "
 			    "should); it said:\n%s",
-			    (int)n, sut_output(s));
+			    (int)n, sut_output(s, &size));
 			return;
 		}
 	lua_pushnil(L);

@@ -68,7 +68,7 @@ int
 sutlib_new(lua_State *L)
 {
 	static const char *const names[] = { "to", "argv", "config", "env",
-		"files", NULL };
+		"files", "apart", NULL };
 	struct lab_box *box = handle_check_lab(L, 1);
 	const char *argv[ARGS_MAX + 1], *env[ARGS_MAX + 1];
 	struct sut_file files[FILES_MAX];
@@ -88,6 +88,7 @@ sutlib_new(lua_State *L)
 		    "the program and its arguments");
 	options.config = options_string(L, 2, "lab:sut", "config", NULL);
 	options.n_files = read_files(L, 2, files);
+	options.apart = options_boolean(L, 2, "lab:sut", "apart", false);
 	if (lua_getfield(L, 2, "to") == LUA_TNIL)
 		return luaL_error(L,
 		    "lab:sut: to is missing: a backend, or "
@@ -104,7 +105,8 @@ static int
 sut_field(lua_State *L)
 {
 	struct sut *s = handle_actor(L, 1, SUT_CLASS);
-	const char *key = luaL_checkstring(L, 2);
+	const char *key = luaL_checkstring(L, 2), *text;
+	size_t size;
 	int status;
 
 	if (strcmp(key, "address") == 0 && sut_address(s) != NULL)
@@ -112,9 +114,15 @@ sut_field(lua_State *L)
 		    L, "127.0.0.1:%d", (int)ntohs(sut_address(s)->sin_port));
 	else if (strcmp(key, "pid") == 0)
 		lua_pushinteger(L, sut_pid(s));
-	else if (strcmp(key, "output") == 0)
-		lua_pushstring(L, sut_output(s));
-	else if (strcmp(key, "exited") == 0) {
+	else if (strcmp(key, "dir") == 0)
+		lua_pushstring(L, sut_dir(s));
+	else if (strcmp(key, "output") == 0) {
+		text = sut_output(s, &size);
+		lua_pushlstring(L, text, size);
+	} else if (strcmp(key, "errors") == 0) {
+		text = sut_errors(s, &size);
+		lua_pushlstring(L, text, size);
+	} else if (strcmp(key, "exited") == 0) {
 		sut_acknowledge(s);
 		lua_pushboolean(L, sut_has_exited(s, &status));
 	} else
@@ -122,12 +130,21 @@ sut_field(lua_State *L)
 	return 1;
 }
 
+/* Until when sut:wait_exit() waits. */
+struct waiting {
+	struct lab *lab;
+	struct sut *sut;
+	int64_t until_ms; /* -1: for ever */
+};
+
 static bool
 has_exited(void *arg)
 {
+	const struct waiting *w = arg;
 	int status;
 
-	return sut_has_exited(arg, &status);
+	return sut_has_exited(w->sut, &status) ||
+	    (w->until_ms >= 0 && lab_has_passed(w->lab, w->until_ms));
 }
 
 static int
@@ -137,7 +154,8 @@ exited(lua_State *L, int status, lua_KContext ctx)
 	int code = 0;
 
 	sut_acknowledge(s);
-	sut_has_exited(s, &code);
+	if (!sut_has_exited(s, &code))
+		return 0;
 	if (WIFSIGNALED(code)) {
 		lua_pushliteral(L, "signal");
 		lua_pushinteger(L, WTERMSIG(code));
@@ -148,13 +166,25 @@ exited(lua_State *L, int status, lua_KContext ctx)
 	return 2;
 }
 
-/* sut:wait_exit(): "exit" or "signal", and its number */
+/* sut:wait_exit([ms]): "exit" or "signal", and its number; nothing where it
+ * has not ended after so long */
 static int
 sut_wait_exit(lua_State *L)
 {
 	struct handle *h = handle_check(L, 1, SUT_CLASS);
+	lua_Integer ms = luaL_optinteger(L, 2, -1);
+	struct waiting *w;
 
-	return block(L, h->box, has_exited, h->actor, "sut:wait_exit", exited);
+	luaL_argcheck(L, lua_isnoneornil(L, 2) || (ms >= 0 && ms <= 86400000),
+	    2, "expected milliseconds from 0 to 86400000");
+	lua_settop(L, 2);
+	w = lua_newuserdatauv(L, sizeof *w, 0);
+	*w = (struct waiting){ h->box->lab, h->actor, -1 };
+	if (ms >= 0) {
+		w->until_ms = lab_now_ms(w->lab) + ms;
+		lab_wake_at(w->lab, w->until_ms);
+	}
+	return block(L, h->box, has_exited, w, "sut:wait_exit", exited);
 }
 
 /* sut:stop(): nothing of it runs; sut:continue(): it goes on */

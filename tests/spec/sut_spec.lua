@@ -139,6 +139,13 @@ describe("the words of a program's command line", function()
     assert.equal(200, lab:client({ to = sut }):request({}).status)
   end)
 
+  it("name its directory also to the script, as long as the lab is open", function()
+    local lab <close> = race.lab { deadline_ms = 10000 }
+    local sut = lab:sut { to = lab:backend(), argv = { "sh", "-c", "printf %s answer >$DIR/file" } }
+    sut:wait_exit()
+    assert.equal("answer", read_all(sut.dir .. "/file"))
+  end)
+
   it("without $LISTEN_FD get no listening socket: a client under test", function()
     local lab <close> = race.lab { deadline_ms = 10000 }
     local backend = lab:backend { faults = { { on = "executed", close = "rst" } } }
@@ -515,6 +522,38 @@ describe("a program that fails", function()
     assert.is_true(reply.closed)
     assert.same({ "signal", 9 }, { sut:wait_exit() })
     assert.is_true(client:request({}).refused)
+  end)
+
+  it("may keep apart what it says to stderr", function()
+    local lab <close> = race.lab { deadline_ms = 10000 }
+    local say = { "sh", "-c", [[printf 'a\0b'; printf 'c\0d' >&2]] }
+    local sut = lab:sut { to = lab:backend(), argv = say, apart = true }
+    sut:wait_exit()
+    assert.same({ "a\0b", "c\0d" }, { sut.output, sut.errors })
+    local other = lab:sut { to = lab:backend(), argv = say }
+    other:wait_exit()
+    assert.same({ "a\0bc\0d", "" }, { other.output, other.errors })
+  end)
+
+  it("is waited for no longer than is wanted", function()
+    local lab <close> = race.lab { deadline_ms = 10000 }
+    local sut = start_shell(lab, "kill -STOP $$; exit 3")
+    assert.same({}, { sut:wait_exit(0) })
+    assert.same({}, { sut:wait_exit(20) })
+    assert.is_false(sut.exited)
+    repeat lab:rest() until io.open(("/proc/%d/stat"):format(sut.pid)):read("a"):find ") T"
+    assert(os.execute("kill -CONT " .. sut.pid))
+    assert.same({ "exit", 3 }, { sut:wait_exit(9000) })
+    assert.error_matches(function() sut:wait_exit(-1) end, "expected milliseconds from 0")
+  end)
+
+  it("has ended where it rests because it has ended", function()
+    local lab <close> = race.lab { deadline_ms = 10000 }
+    for _ = 1, 20 do
+      local sut = start_shell(lab, "exit 3")
+      assert.is_true(lab:rest(9000))
+      assert.is_true(sut.exited)
+    end
   end)
 
   it("may say as much as it likes", function()

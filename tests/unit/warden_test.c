@@ -83,7 +83,7 @@ start(struct scene *s, int listen_fd, const char *const argv[])
 	static char place[] = "PLACE=here";
 	char *env[] = { place, NULL };
 	struct warden_order order = { (char *const *)argv, env, listen_fd, -1,
-		s->dir };
+		-1, s->dir };
 	char path[96];
 	int output[2], error, fd;
 
@@ -98,7 +98,7 @@ start(struct scene *s, int listen_fd, const char *const argv[])
 	close(fd);
 	s->said_fd = output[0];
 	fflush(stdout); /* under valgrind even _exit() writes what is left */
-	order.output_fd = output[1];
+	order.output_fd = order.error_fd = output[1];
 	error = warden_start(&s->warden, &order);
 	close(output[1]);
 	return error;
