@@ -149,6 +149,15 @@ compare_mark(const void *key, const void *element)
 }
 
 const struct ledger_mark *
+ledger_last_said(const struct ledger *l)
+{
+	for (size_t i = l->n_marks; i > 0; i--)
+		if (l->marks[i - 1].said)
+			return &l->marks[i - 1];
+	return NULL;
+}
+
+const struct ledger_mark *
 ledger_find_mark(const struct ledger *l, unsigned long mark)
 {
 	if (l->n_marks == 0)

@@ -76,6 +76,8 @@ size_t ledger_n_attempts(const struct ledger *);
 const struct ledger_attempt *ledger_attempt(const struct ledger *, size_t n);
 const struct ledger_mark *ledger_find_mark(
     const struct ledger *, unsigned long mark); /* NULL: no such mark */
+const struct ledger_mark *ledger_last_said(
+    const struct ledger *); /* NULL: nothing was said */
 
 /* FNV-1a, 64 bits.  Begin with LEDGER_HASH_INIT; may be fed in parts. */
 #define LEDGER_HASH_INIT 0xcbf29ce484222325u

@@ -47,6 +47,7 @@ struct exchange {
 	char id[LEDGER_ID_MAX];
 	char method[16], path[256];
 	bool open, raw, chunked;
+	bool watched;			     /* no connection is ours */
 	uint64_t content_size, content_hash; /* … of what was to be sent */
 	void *timer;
 	int64_t start_ms, end_ms;
@@ -365,7 +366,8 @@ on_timeout(void *arg)
 	e->told.truncated = reply_begun(&e->reply);
 	note(e->client, "timeout", e->path, strlen(e->path));
 	end_exchange(e);
-	close_conn(e->conn, true);
+	if (e->conn != NULL)
+		close_conn(e->conn, true);
 }
 
 void
@@ -375,26 +377,41 @@ exchange_time_out(struct exchange *e)
 	on_timeout(e);
 }
 
-/* Every start ends here: find or make a connection, join its queue. */
+/* Make an exchange that begins now, on that connection or on none. */
 static struct exchange *
-begin(struct client *c, const char *method, int timeout_ms)
+enter(struct client *c, struct conn *k, const char *method)
 {
 	struct exchange *e = calloc(1, sizeof *e);
-	struct conn *k = c->conns;
 
-	lab_touch(c->lab);
 	if (e == NULL)
 		return NULL;
-	if (!is_usable(k) && (k = connect_to(c)) == NULL) {
-		free(e);
-		return NULL;
-	}
 	e->client = c;
 	e->conn = k;
 	e->start_ms = lab_now_ms(c->lab);
 	e->start_seq = trace_seq(lab_trace(c->lab));
 	snprintf(e->method, sizeof e->method, "%s", method);
 	reply_init(&e->reply, strcmp(method, "HEAD") == 0);
+	if (c->last != NULL)
+		c->last->next = e;
+	else
+		c->exchanges = e;
+	c->last = e;
+	return e;
+}
+
+/* Every start ends here: find or make a connection, join its queue. */
+static struct exchange *
+begin(struct client *c, const char *method, int timeout_ms)
+{
+	struct conn *k = c->conns;
+	struct exchange *e;
+
+	lab_touch(c->lab);
+	if (!is_usable(k) && (k = connect_to(c)) == NULL)
+		return NULL;
+	e = enter(c, k, method);
+	if (e == NULL)
+		return NULL;
 	if (timeout_ms < 0)
 		timeout_ms = c->timeout_ms;
 	if (timeout_ms > 0) {
@@ -402,11 +419,6 @@ begin(struct client *c, const char *method, int timeout_ms)
 		if (e->timer != NULL)
 			clock_timer_arm(e->timer, timeout_ms);
 	}
-	if (c->last != NULL)
-		c->last->next = e;
-	else
-		c->exchanges = e;
-	c->last = e;
 	return e;
 }
 
@@ -463,6 +475,58 @@ client_raw(struct client *c, const char *bytes, size_t size, int timeout_ms)
 	flush(e->conn);
 	deliver(e->conn);
 	return e;
+}
+
+struct exchange *
+client_watch(
+    struct client *c, const struct client_request *r, bool content_known)
+{
+	struct exchange *e;
+
+	lab_touch(c->lab);
+	e = enter(c, NULL, r->method);
+	if (e == NULL)
+		return NULL;
+	e->watched = true;
+	e->raw = !content_known;
+	snprintf(e->path, sizeof e->path, "%s", r->path);
+	snprintf(e->id, sizeof e->id, "%s", r->id);
+	e->content_size = r->body_size;
+	e->content_hash = ledger_hash(LEDGER_HASH_INIT, r->body, r->body_size);
+	note(c, "watch", e->path, strlen(e->path));
+	return e;
+}
+
+void
+exchange_tell(struct exchange *e, const struct tale *tale)
+{
+	struct reply *r = &e->reply;
+
+	lab_touch(e->client->lab);
+	assert(e->watched && !e->told.done);
+	e->told.complete = tale->complete;
+	e->told.timeout = tale->timeout;
+	e->told.failed = !tale->complete && !tale->timeout;
+	e->told.silent = tale->complete && tale->status == 0;
+	r->status = tale->status;
+	r->mark = tale->mark;
+	if (tale->body != NULL) {
+		bytes_append(&r->body, tale->body, tale->body_size);
+		r->body_hash =
+		    ledger_hash(LEDGER_HASH_INIT, tale->body, tale->body_size);
+	}
+	note(e->client,
+	    tale->complete	? "complete"
+		: tale->timeout ? "timeout"
+				: "failed",
+	    e->path, strlen(e->path));
+	end_exchange(e);
+}
+
+bool
+exchange_is_watched(const struct exchange *e)
+{
+	return e->watched;
 }
 
 struct exchange *

@@ -49,6 +49,8 @@ struct told {
 	bool invalid;	 /* what came is no HTTP response */
 	bool timeout;	 /* timeout_ms went by */
 	bool refused;	 /* no connection could be made */
+	bool failed;	 /* a program under test says that it failed */
+	bool silent;	 /* … or that it did not, and no more than that */
 	int error;	 /* errno of the connection, 0 for none */
 	size_t received; /* bytes of any kind that came for it */
 };
@@ -82,6 +84,32 @@ struct exchange *client_start(struct client *, const struct client_request *);
  * The exchange is open: more bytes may follow by exchange_send(). */
 struct exchange *client_raw(
     struct client *, const char *bytes, size_t size, int timeout_ms);
+
+/* Enter a request that a program under test is about to send, as an exchange:
+ * nothing is sent, and exchange_tell() ends it.
+ *
+ * Needs:   method, path and id.
+ * Owns, Returns: as client_start().
+ */
+struct exchange *client_watch(
+    struct client *, const struct client_request *, bool content_known);
+
+/* What a program under test has told of a request. */
+struct tale {
+	bool complete; /* it takes it for answered */
+	bool timeout;  /* it never came to an end */
+	/* complete: which response it was given; status 0: it does not say */
+	int status;
+	unsigned long mark; /* 0: none */
+	const char *body;
+	size_t body_size;
+};
+
+/* End an exchange of client_watch().  Needs: it is not done. */
+void exchange_tell(struct exchange *, const struct tale *);
+
+/* It was entered by client_watch(). */
+bool exchange_is_watched(const struct exchange *);
 
 /* The exchange that is open, NULL for none. */
 struct exchange *client_open_exchange(const struct client *);

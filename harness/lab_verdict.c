@@ -148,6 +148,48 @@ look_up_mark(struct lab_backend *b, const char *id, unsigned long mark,
 	f->mark_body_hash = m->body_hash;
 }
 
+/* Of these two, what was more likely taken for the answer? */
+static bool
+is_better(const struct ledger_attempt *a, const struct ledger_attempt *than)
+{
+	return than == NULL || a->answered_whole || !than->answered_whole;
+}
+
+/* A program under test takes it for answered, and does not say by what: then
+ * by the newest whole answer, or else by what was said, or else by a part of an
+ * answer, which is not what it was meant to be. */
+static void
+take_from_books(struct lab_backend *b, const char *id, struct lab_verdict *v,
+    struct verdict_facts *f)
+{
+	const struct ledger *books = backend_ledger(lab_backend_facts(b));
+	const struct ledger_attempt *best = NULL;
+	const struct ledger_mark *mark;
+
+	if (v->mark != 0)
+		return;
+	for (size_t i = 0; i < ledger_n_attempts(books); i++) {
+		const struct ledger_attempt *a = ledger_attempt(books, i);
+
+		if (strcmp(a->id, id) == 0 && a->answered > 0 &&
+		    is_better(a, best))
+			best = a;
+	}
+	mark = best != NULL && best->answered_whole
+	    ? ledger_find_mark(books, best->mark)
+	    : ledger_last_said(books);
+	if (mark == NULL && best != NULL)
+		mark = ledger_find_mark(books, best->mark);
+	if (mark == NULL)
+		return;
+	v->mark = f->mark = mark->mark;
+	v->status = f->status = mark->status;
+	f->body_size = mark->body_size;
+	f->body_hash = mark->body_hash;
+	if (!mark->said && !best->answered_whole)
+		f->status = 0;
+}
+
 bool
 lab_verdict(struct lab *lab, const char *id, struct lab_verdict *v)
 {
@@ -161,6 +203,7 @@ lab_verdict(struct lab *lab, const char *id, struct lab_verdict *v)
 	*v = (struct lab_verdict){ .told = *exchange_told(e), .exchange = e };
 	r = exchange_reply(e);
 	v->status = r->status;
+	v->mark = r->mark;
 	f.complete = v->told.complete;
 	f.timeout = v->told.timeout;
 	f.status = r->status;
@@ -173,7 +216,9 @@ lab_verdict(struct lab *lab, const char *id, struct lab_verdict *v)
 		f.marks = f.marks && lab_backend_marks(b);
 		count_attempts(lab, b, id, v, &f);
 		look_at_ends(lab, b, id, v);
-		look_up_mark(b, id, r->mark, &f);
+		if (v->told.silent)
+			take_from_books(b, id, v, &f);
+		look_up_mark(b, id, v->mark, &f);
 	}
 	f.executed = v->executed;
 	v->name = verdict_judge(&f);

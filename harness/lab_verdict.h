@@ -17,7 +17,8 @@ struct lab_verdict {
 	unsigned altered; /* executed with another content than was sent */
 	bool unseen;	  /* there may have been more: a connection vanished */
 	struct told told;
-	int status; /* of the response told; 0: none */
+	int status;	    /* of the response told; 0: none */
+	unsigned long mark; /* … its mark; 0: none */
 	/* The request truly rode a connection that the backend ended, or was
 	 * the reason to open it. */
 	bool reached;

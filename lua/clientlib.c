@@ -195,6 +195,15 @@ check_client(lua_State *L, const char *call)
 }
 
 static void
+check_id(lua_State *L, const char *call, const char *id)
+{
+	check_token(L, call, "id", id);
+	if (strlen(id) >= LEDGER_ID_MAX)
+		luaL_error(L, "%s: id: at most %d characters", call,
+		    LEDGER_ID_MAX - 1);
+}
+
+static void
 start(lua_State *L, const char *call)
 {
 	static const char *const names[] = { "method", "path", "id", "headers",
@@ -212,12 +221,8 @@ start(lua_State *L, const char *call)
 	    (int)options_integer(L, 2, call, "timeout_ms", -1, 0, 1L << 30);
 	check_token(L, call, "method", r.method);
 	check_token(L, call, "path", r.path);
-	if (r.id != NULL) {
-		check_token(L, call, "id", r.id);
-		if (strlen(r.id) >= LEDGER_ID_MAX)
-			luaL_error(L, "%s: id: at most %d characters", call,
-			    LEDGER_ID_MAX - 1);
-	}
+	if (r.id != NULL)
+		check_id(L, call, r.id);
 	read_headers(L, 2, call, &r, headers);
 	read_body(L, 2, call, &r);
 	e = client_start(c, &r);
@@ -271,6 +276,34 @@ client_raw_method(lua_State *L)
 	return 1;
 }
 
+/* client:watch {…}: a request that a program under test is about to send */
+static int
+client_watch_method(lua_State *L)
+{
+	static const char *const names[] = { "method", "path", "id", "body",
+		NULL };
+	static const char call[] = "client:watch";
+	struct client *c = check_client(L, call);
+	struct client_request r = { 0 };
+	struct exchange *e;
+
+	options_check(L, 2, call, names);
+	r.method = options_string(L, 2, call, "method", "GET");
+	r.path = options_string(L, 2, call, "path", "/");
+	r.id = options_string(L, 2, call, "id", NULL);
+	r.body = options_bytes(L, 2, call, "body", &r.body_size);
+	check_token(L, call, "method", r.method);
+	check_token(L, call, "path", r.path);
+	if (r.id == NULL)
+		return luaL_error(L, "%s: id is missing", call);
+	check_id(L, call, r.id);
+	e = client_watch(c, &r, r.body != NULL);
+	if (e == NULL)
+		return luaL_error(L, "%s: out of memory", call);
+	exchangelib_push(L, 1, e);
+	return 1;
+}
+
 /* client:half_close(): FIN behind what was sent */
 static int
 client_half_close_method(lua_State *L)
@@ -304,6 +337,7 @@ clientlib_open(lua_State *L)
 {
 	static const luaL_Reg methods[] = { { "request", client_request },
 		{ "start", client_start_method }, { "raw", client_raw_method },
+		{ "watch", client_watch_method },
 		{ "half_close", client_half_close_method },
 		{ "close", client_close_method }, { NULL, NULL } };
 	static const luaL_Reg meta[] = { { "__tostring", client_tostring },

@@ -1,10 +1,12 @@
 /* exchangelib.c - one exchange, and the reply that it ends with. */
+#include <limits.h>
 #include <string.h>
 #include <strings.h>
 
 #include "harness/client.h"
 #include "lua/actors.h"
 #include "lua/block.h"
+#include "lua/options.h"
 
 #define REPLY_CLASS "closerace.reply"
 
@@ -123,6 +125,7 @@ push_reply(lua_State *L, const struct exchange *e)
 	flag(L, "invalid", t->invalid);
 	flag(L, "timeout", t->timeout);
 	flag(L, "refused", t->refused);
+	flag(L, "failed", t->failed);
 	luaL_setmetatable(L, REPLY_CLASS);
 }
 
@@ -142,7 +145,7 @@ static int
 reply_tostring(lua_State *L)
 {
 	static const char *const words[] = { "timeout", "invalid", "truncated",
-		"refused", "reset" };
+		"refused", "reset", "failed" };
 
 	if (is_true(L, "complete")) {
 		lua_getfield(L, 1, "status");
@@ -239,6 +242,31 @@ exchange_finish_method(lua_State *L)
 	return 0;
 }
 
+/* exchange:tell {…}: what a program under test was told */
+static int
+exchange_tell_method(lua_State *L)
+{
+	static const char *const names[] = { "complete", "timeout", "status",
+		"mark", "body", NULL };
+	static const char call[] = "exchange:tell";
+	struct exchange *e = handle_actor(L, 1, EXCHANGE_CLASS);
+	struct tale tale = { 0 };
+
+	options_check(L, 2, call, names);
+	tale.complete = options_boolean(L, 2, call, "complete", false);
+	tale.timeout = options_boolean(L, 2, call, "timeout", false);
+	tale.status = (int)options_integer(L, 2, call, "status", 0, 100, 999);
+	tale.mark =
+	    (unsigned long)options_integer(L, 2, call, "mark", 0, 1, LONG_MAX);
+	tale.body = options_bytes(L, 2, call, "body", &tale.body_size);
+	if (!exchange_is_watched(e) || exchange_told(e)->done)
+		return luaL_error(L,
+		    "%s: it is for an exchange of client:watch, and once",
+		    call);
+	exchange_tell(e, &tale);
+	return 0;
+}
+
 static int
 exchange_field(lua_State *L)
 {
@@ -277,7 +305,8 @@ exchangelib_open(lua_State *L)
 	static const luaL_Reg methods[] = { { "wait", exchange_wait },
 		{ "send", exchange_send_method },
 		{ "finish", exchange_finish_method },
-		{ "time_out", exchange_time_out_method }, { NULL, NULL } };
+		{ "time_out", exchange_time_out_method },
+		{ "tell", exchange_tell_method }, { NULL, NULL } };
 	static const luaL_Reg meta[] = { { "__tostring", exchange_tostring },
 		{ NULL, NULL } };
 	static const luaL_Reg reply[] = { { "__index", reply_index },

@@ -56,8 +56,8 @@ set_flag(lua_State *L, const char *name, bool value)
 static void
 push_told(lua_State *L, const struct lab_verdict *v)
 {
-	lua_createtable(L, 0, 6);
-	if (v->told.complete) {
+	lua_createtable(L, 0, 7);
+	if (v->told.complete && v->status != 0) {
 		lua_pushinteger(L, v->status);
 		lua_setfield(L, -2, "status");
 	}
@@ -66,6 +66,7 @@ push_told(lua_State *L, const struct lab_verdict *v)
 	set_flag(L, "reset", v->told.reset);
 	set_flag(L, "truncated", v->told.truncated);
 	set_flag(L, "timeout", v->told.timeout);
+	set_flag(L, "failed", v->told.failed);
 }
 
 static void
@@ -90,6 +91,10 @@ push_verdict(lua_State *L, const char *id, const struct lab_verdict *v)
 	lua_setfield(L, -2, "order");
 	lua_pushinteger(L, exchange_ms(v->exchange));
 	lua_setfield(L, -2, "ms");
+	if (v->mark != 0) {
+		lua_pushinteger(L, (lua_Integer)v->mark);
+		lua_setfield(L, -2, "mark");
+	}
 	push_told(L, v);
 	lua_setfield(L, -2, "told");
 	luaL_setmetatable(L, VERDICT_CLASS);

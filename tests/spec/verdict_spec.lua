@@ -306,6 +306,104 @@ describe("the order", function()
   end)
 end)
 
+describe("a request of a program under test, of which it tells what became,", function()
+  --- What is made of a tale.  The program is a client of the lab's own here: only the newest exchange is judged.
+  local function judged(tale, request, faults, before)
+    local lab <close> = race.lab()
+    local backend = lab:backend { faults = faults }
+    local client = lab:client { to = backend }
+    client:request { id = "warm" }
+    if before then before(lab, backend) end
+    request.id = "v"
+    local truth = client:request(request)
+    local exchange = lab:client({ to = backend }):watch {
+      method = request.method, path = request.path, id = "v", body = request.body,
+    }
+    assert.is_false(exchange.done)
+    if type(tale) == "function" then tale = tale(truth) end
+    exchange:tell(tale)
+    assert.is_true(exchange.done)
+    return lab:verdict "v", truth
+  end
+
+  local function check_judged(expected, ...)
+    local verdict = judged(...)
+    for name, value in pairs(expected) do assert.equal(value, verdict[name], name) end
+    return verdict
+  end
+
+  local CUT = { { id = "v", on = "response_byte", at = 200, close = "fin" } }
+  local DIED = { { id = "v", on = "executed", close = "fin" } }
+  local UNREAD = { { id = "v", on = "request_end", close = "fin" } }
+  it("is judged by what it was given, where it says that", function()
+    local function whole(truth) return { complete = true, status = 200, mark = truth.mark, body = truth.body } end
+    local function cut(truth) return { complete = true, status = 200, mark = truth.mark, body = truth.body:sub(2) } end
+    local function foreign(truth) return { complete = true, status = 200, mark = truth.mark + 1, body = truth.body } end
+    check_judged({ name = "clean", executed = 1, attempts = 1, order = "none" }, whole, { path = "/bytes/100" })
+    check_judged({ name = "garbled" }, cut, { path = "/bytes/100" })
+    check_judged({ name = "garbled" }, foreign, { path = "/bytes/100" })
+  end)
+
+  it("is judged by the books, where it says only that it was answered", function()
+    local verdict, truth = judged({ complete = true }, { path = "/bytes/100" })
+    assert.same({ "clean", 200, truth.mark }, { verdict.name, verdict.told.status, verdict.mark })
+    verdict, truth = judged({ complete = true }, { path = "/status/404" })
+    assert.same({ "clean", 404, truth.mark }, { verdict.name, verdict.told.status, verdict.mark })
+    check_judged({ name = "garbled", order = "caused", reached = true }, { complete = true }, { path = "/bytes/100" },
+      CUT)
+    check_judged({ name = "garbled" }, { complete = true }, { method = "HEAD", path = "/bytes/100" },
+      { { id = "v", on = "response_byte", at = 20, close = "fin" } })
+    check_judged({ name = "garbled" }, { complete = true }, { path = "/bytes/100" }, DIED)
+    check_judged({ name = "phantom" }, { complete = true }, { path = "/bytes/100" }, UNREAD)
+  end)
+
+  it("was answered by what was said, where nothing else was", function()
+    local said = "HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n"
+    local verdict = judged({ complete = true }, { path = "/bytes/100" },
+      { { id = "v", on = "request_end", close = "fin", say = said } })
+    assert.same({ "refused", 413 }, { verdict.name, verdict.told.status })
+  end)
+
+  it("is refused, ghost or hung where it failed, or never ended", function()
+    local verdict = check_judged({ name = "refused" }, {}, { path = "/bytes/100" }, UNREAD)
+    assert.is_true(verdict.told.failed)
+    assert.is_false(verdict.told.complete)
+    check_judged({ name = "ghost" }, {}, { path = "/bytes/100" }, DIED)
+    check_judged({ name = "hung" }, { timeout = true }, { path = "/bytes/100" }, DIED)
+  end)
+
+  it("is settled where the close was over before it began", function()
+    check_judged({ name = "clean", order = "settled", reached = false }, { complete = true }, { path = "/" }, nil,
+      function(lab, backend)
+        backend:conn(1):close "fin"
+        lab:advance(0)
+      end)
+  end)
+
+  it("was executed as it was sent, if somebody knows how that was", function()
+    check_judged({ name = "clean", altered = 0 }, { complete = true }, { method = "POST", body = "amount=10" })
+    for body, expected in pairs { [false] = { "ghost", 1, 0 }, ["amount=99"] = { "refused", 0, 1 } } do
+      local lab <close> = race.lab()
+      local backend = lab:backend()
+      lab:client({ to = backend }):request { method = "POST", id = "v", body = "amount=10" }
+      lab:client({ to = backend }):watch({ method = "POST", id = "v", body = body or nil }):tell {}
+      local verdict = lab:verdict "v"
+      assert.same(expected, { verdict.name, verdict.executed, verdict.altered })
+    end
+  end)
+
+  it("is told once, and only where it was to be", function()
+    local lab <close> = race.lab()
+    local client = lab:client { to = lab:backend() }
+    local exchange = client:watch { id = "v" }
+    exchange:tell {}
+    assert.error_matches(function() exchange:tell {} end, "exchange:tell: .*once")
+    assert.error_matches(function() client:start({}):tell {} end, "client:watch")
+    assert.error_matches(function() client:watch {} end, "client:watch: id is missing")
+    assert.error_matches(function() lab:verdict(client:watch({ id = "w" }).id) end, "still under way")
+  end)
+end)
+
 describe("in busted", function()
   it("assert.verdict and assert.reached hold, or show the timeline", function()
     local lab <close> = race.lab()
