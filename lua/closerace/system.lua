@@ -7,7 +7,17 @@
 --   unique       every request needs a URL of its own
 --   slow         many of it at once are too many
 --   lacks        why it cannot be tested here
+-- A client command is run once for each cell instead of being opened:
+--   is_command     it is one
+--   run            function(lab, backend, job): starts it; job says what it is to ask for
+--   warms          how often it asks for a warming URL first; nil: as often as it is told
+--   waits          it then asks for a URL that lets it wait
+--   lacks_request  function(request): why it does not make that one; nil: it does
+--   request        the only one it makes
+--   knows_body     its content is the request's, to the byte
+--   reads          function(sut): the response that it was given; nil: it does not say
 
+local axes = require "closerace.matrix.axes"
 local core = require "closerace.core"
 local drivers = require "closerace.sut"
 
@@ -52,6 +62,7 @@ end
 --- Start a program: fill in what the lab does not know.
 local function start(lab, backend, program)
   local words = { PROGRAM = program.path, USER = os.getenv "USER" or "root" }
+  for name, word in pairs(program.words or {}) do words[name] = word end
   local function fill(text)
     return (text:gsub("%$(%u+)", words):gsub("%${([%w_-]+)}", program.texts))
   end
@@ -62,7 +73,7 @@ local function start(lab, backend, program)
   end
   return lab:sut {
     to = backend, argv = fill_all(program.argv), env = fill_all(program.env), files = fill_all(program.files),
-    config = program.config and fill(program.config),
+    config = program.config and fill(program.config), apart = program.apart,
   }
 end
 
@@ -87,6 +98,105 @@ function systems.alone(options, words)
   }
 end
 
+-- ------------------------------------------------------------------ client commands --
+
+--- The last response of those whose heads `curl -D` and its like write; nil where it is not whole.  A program that
+-- sends again may write the head of a response that was cut in front of it.
+local function read_response(heads, body)
+  local head
+  for whole in heads:gmatch "(HTTP/1%.%d .-\r?\n)\r?\n" do head = whole:match ".*(HTTP/1%.%d .*)" end
+  if not head or not heads:find "\n\r?\n$" then return nil end
+  local mark = head:match "\n[Xx]%-[Cc]loserace%-[Mm]ark: *(%d+)"
+  return { status = math.tointeger(head:match "^HTTP/1%.%d (%d%d%d)"), mark = math.tointeger(mark), body = body }
+end
+
+local function read_file(path)
+  local file <close> = io.open(path, "rb")
+  return file and file:read "a" or ""
+end
+
+--- The words of a command line; one that is nothing but a setting may stand for several, or none.
+local function add_words(argv, list, texts)
+  for _, word in ipairs(list) do
+    local setting = word:match "^%${([%w_-]+)}$"
+    if setting then
+      for part in texts[setting]:gmatch "%S+" do argv[#argv + 1] = part end
+    else
+      argv[#argv + 1] = word
+    end
+  end
+end
+
+--- The command line of a driver for one cell: what it asks for before, and the victim behind it, each with its options.
+local function command_line(driver, texts, job)
+  local argv, before = {}, {}
+  for i = 1, job.n_warm do before[i] = job.warm end
+  before[#before + 1] = job.gate
+  add_words(argv, driver.argv, texts)
+  if before[1] then
+    for _, list in ipairs { driver.each, before, driver.between } do add_words(argv, list, texts) end
+  end
+  for _, list in ipairs { driver.each, driver.victim, driver.requests[job.request.name], { job.url } } do
+    add_words(argv, list, texts)
+  end
+  return argv
+end
+
+--- A driver's program that is run once for each cell.
+local function driven_command(system, chosen, path)
+  local driver = chosen.driver
+  system.is_command, system.waits, system.knows_body = true, true, true
+  function system.lacks_request(request)
+    return not driver.requests[request.name] and ("%s makes no request %s"):format(chosen.name, request.name) or nil
+  end
+  function system.run(lab, backend, job)
+    return start(lab, backend, {
+      path = path, argv = command_line(driver, chosen.texts, job), env = driver.env, texts = chosen.texts, apart = true,
+      files = { body = job.request.body or "" },
+    })
+  end
+  function system.reads(sut)
+    return read_response(read_file(sut.dir .. "/" .. driver.heads), read_file(sut.dir .. "/" .. driver.answer))
+  end
+  return system
+end
+
+--- Any client, by its command line.
+-- @param command  a line for the shell, with $URL; it may have $WARM (several times) and $GATE
+-- @param request  the request of the matrix that it makes; nil: get
+-- @return a system; or nil and what is wrong
+function systems.client_command(command, request)
+  request = request or "get"
+  if not axes.request[request] then
+    return nil, ("the request '%s' is unknown; allowed: %s"):format(request, table.concat(axes.words "request", ", "))
+  end
+  local function count(word)
+    local _, n = command:gsub("%$" .. word .. "%f[^%w_]", "")
+    local _, more = command:gsub("%${" .. word .. "}", "")
+    return n + more
+  end
+  if count "URL" ~= 1 then
+    return nil, ("%s: what the program is to ask for"):format(
+      count "URL" == 0 and "$URL is missing" or "$URL must stand there once")
+  end
+  return {
+    name = quoted(command), command = command, patience_ms = PATIENCE_MS, kind = "client", is_command = true,
+    request = request, warms = count "WARM", waits = count "GATE" > 0,
+    lacks_request = function(other)
+      return other.name ~= request and ("the command makes the request %s only"):format(request) or nil
+    end,
+    run = function(lab, backend, job)
+      return lab:sut {
+        to = backend, argv = { "sh", "-c", command }, apart = true,
+        env = { "URL=" .. job.url, "WARM=" .. job.warm, "GATE=" .. (job.gate or "") },
+      }
+    end,
+    reads = function() return nil end,
+  }
+end
+
+-- --------------------------------------------------------------------- other systems --
+
 --- A program that a driver describes.
 -- @param text  "NAME[:VARIANT][:SETTING=VALUE]…", see closerace.sut
 -- @return a system; or nil and what is wrong with the text
@@ -95,9 +205,9 @@ function systems.driven(text)
   if not chosen then return nil, why end
   local driver = chosen.driver
   local path = core.find_program(driver.program)
-  return {
+  local system = {
     name = chosen.name, driver = driver, patience_ms = driver.patience_ms or PATIENCE_MS, unique = driver.unique,
-    slow = driver.slow, kind = driver.kind or "proxy",
+    slow = driver.slow, kind = driver.kind == "command" and "client" or driver.kind or "proxy",
     lacks = not path and ("%s is not installed (Debian: %s)"):format(driver.program, driver.package) or nil,
     open = function(lab, backend)
       return start(lab, backend, {
@@ -106,6 +216,7 @@ function systems.driven(text)
       })
     end,
   }
+  return driver.kind == "command" and driven_command(system, chosen, path) or system
 end
 
 --- Any other program, by its command line.

@@ -120,6 +120,7 @@ end
 local function choose(run)
   local list, why = system.chosen(run.chosen)
   for i, one in ipairs(list or {}) do
+    if one.is_command then return nil, one.name .. ": a client command is over before it can meet a race by chance" end
     if one.is_ours then list[i] = systems.alone(run.chosen.proxy, { "/proc/self/exe", "proxy" }) end
   end
   return list, why

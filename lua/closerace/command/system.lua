@@ -16,7 +16,7 @@ local function split(text)
 end
 
 --- Options for arguments.parse, which fill a table: proxy, options for lab:proxy; sut, a list of drivers' names; and
--- proxy_cmd.
+-- proxy_cmd; client_cmd and client_request.
 function system.options(chosen)
   chosen.proxy = {}
   local spec = {
@@ -25,6 +25,8 @@ function system.options(chosen)
       for _, word in ipairs(split(value)) do table.insert(chosen.sut, word) end
     end },
     { name = "proxy_cmd", value = "COMMAND", set = function(value) chosen.proxy_cmd = value end },
+    { name = "client_cmd", value = "COMMAND", set = function(value) chosen.client_cmd = value end },
+    { name = "client_request", value = "NAME", set = function(value) chosen.client_request = value end },
   }
   for _, option in ipairs(core.proxy_options()) do
     spec[#spec + 1] = { name = option.name, value = option.allowed, set = function(value)
@@ -55,11 +57,16 @@ end
 --- The systems that were chosen.
 -- @return a list, see closerace.system; or nil and a sentence
 function system.chosen(chosen)
-  local n = (chosen.sut and 1 or 0) + (chosen.proxy_cmd and 1 or 0) + (next(chosen.proxy) and 1 or 0)
-  if n > 1 then return nil, "--sut, --proxy-cmd and the options of our own proxy exclude one another" end
+  local n = (chosen.sut and 1 or 0) + (chosen.proxy_cmd and 1 or 0) + (chosen.client_cmd and 1 or 0)
+    + (next(chosen.proxy) and 1 or 0)
+  if n > 1 then return nil, "--sut, --proxy-cmd, --client-cmd and the options of our own proxy exclude one another" end
+  if chosen.client_request and not chosen.client_cmd then return nil, "--client-request: goes with --client-cmd" end
   if chosen.proxy_cmd then
     local one, why = systems.command(chosen.proxy_cmd)
     return one and { one }, why and "--proxy-cmd: " .. why
+  elseif chosen.client_cmd then
+    local one, why = systems.client_command(chosen.client_cmd, chosen.client_request)
+    return one and { one }, why and "--client-cmd: " .. why
   elseif not chosen.sut then
     return { systems.own(chosen.proxy) }
   end
@@ -80,6 +87,8 @@ function system.replay(r)
     options = r.system:gsub("^closerace%-proxy", ""):gsub(" ([%w_]+)=", function(name)
       return (" --%s "):format(name:gsub("_", "-"))
     end)
+  elseif r.system:find "%$URL" or r.system:find "%${URL}" then
+    options = (" --client-cmd %s%s"):format(r.system, r.request == "get" and "" or " --client-request " .. r.request)
   else
     options = (r.system:find " " and " --proxy-cmd " or " --sut ") .. r.system
   end
@@ -106,6 +115,10 @@ function system.help()
     "                       NAME:all is a program with each of its variants (closerace list --sut):",
     help_of_drivers(),
     "  --proxy-cmd COMMAND  any other proxy, a line for the shell: 'prog --listen $LISTEN --to $BACKEND'",
+    "  --client-cmd COMMAND any HTTP client, a line for the shell that is run for each cell: 'prog $URL'; with",
+    "                       'prog $WARM $GATE $URL' it first asks for those, over connections that it keeps: only",
+    "                       then a connection can be used, or be idle when it is closed",
+    "  --client-request NAME  the request that COMMAND makes for $URL (default get)",
     "  without these, our own proxy, with these options:",
   }
   for _, option in ipairs(core.proxy_options()) do

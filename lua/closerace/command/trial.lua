@@ -68,8 +68,10 @@ local function show_judgement(r)
     r.verdict, r.executed, r.attempts, r.attempts == 1 and "attempt" or "attempts", r.connections,
     r.connections == 1 and "connection" or "connections", r.told))
   print(("race     %s%s"):format(r.decided, r.why and " (not reached: " .. r.why .. ")" or ""))
-  print(("next     the client's next request: %s, told %s, attempts %d"):format(r.next, r.next_told, r.next_attempts))
-  if r.reason then print(("proxy    it said: %s"):format(r.reason)) end
+  if r.next then
+    print(("next     the client's next request: %s, told %s, attempts %d"):format(r.next, r.next_told, r.next_attempts))
+  end
+  if r.reason then print(("%s   it said: %s"):format(r.next and "proxy " or "client", r.reason)) end
   show_findings(r.rules, "")
   show_findings(r.next_rules, ", by the next request")
   if not next(r.rules) and not next(r.next_rules) then print "rules    all were kept" end

@@ -181,7 +181,10 @@ local UNASKED = "without verify options, nobody comes to that checkpoint"
 --- The same: only our own proxy lets itself be held.
 local NOT_OURS = "an external program stands at no checkpoint"
 
-local impossible = { rules = rules, UNASKED = UNASKED, NOT_OURS = NOT_OURS }
+--- And a client command has no other connection than that to the backend.
+local NOT_USED = "the first request of a client command rides no used connection"
+
+local impossible = { rules = rules, UNASKED = UNASKED, NOT_OURS = NOT_OURS, NOT_USED = NOT_USED }
 
 --- The rule that leaves out a cell whose values are known up to axis; nil where it may go on.
 function impossible.rule(cell, axis)

@@ -12,8 +12,8 @@ local Matrix = {}
 Matrix.__index = Matrix
 
 local known = {
-  system = true, proxy = true, sut = true, proxy_cmd = true, full = true, stride = true, shard = true, jobs = true,
-  times = true,
+  system = true, proxy = true, sut = true, proxy_cmd = true, client_cmd = true, client_request = true, full = true,
+  stride = true, shard = true, jobs = true, times = true,
 }
 for _, axis in ipairs(axes.names) do known[axis] = true end
 
@@ -68,10 +68,11 @@ end
 --- The system that options ask for: one that is there already, or a driver's, a command's, our own.
 local function read_system(options)
   local given = {}
-  for _, option in ipairs { "system", "proxy", "sut", "proxy_cmd" } do
+  for _, option in ipairs { "system", "proxy", "sut", "proxy_cmd", "client_cmd" } do
     if options[option] ~= nil then given[#given + 1] = option end
   end
   if #given > 1 then fail("%s: only one of them can be the system", table.concat(given, ", ")) end
+  if options.client_request ~= nil and options.client_cmd == nil then fail("client_request: goes with client_cmd") end
   if options.system then return options.system end
   if options.proxy ~= nil and type(options.proxy) ~= "table" then fail("proxy: expected a table of options") end
   local system, why
@@ -79,6 +80,8 @@ local function read_system(options)
     system, why = systems.driven(tostring(options.sut))
   elseif options.proxy_cmd ~= nil then
     system, why = systems.command(tostring(options.proxy_cmd))
+  elseif options.client_cmd ~= nil then
+    system, why = systems.client_command(tostring(options.client_cmd), options.client_request)
   else
     system = systems.own(options.proxy or {})
   end
@@ -91,13 +94,14 @@ function Matrix.new(options)
   options = options or {}
   for name in pairs(options) do
     if not known[name] then
-      fail("unknown option '%s'; allowed: %s, proxy, sut, proxy_cmd, full, stride, shard, jobs, times", tostring(name),
-        table.concat(axes.names, ", "))
+      fail("unknown option '%s'; allowed: %s, proxy, sut, proxy_cmd, client_cmd, client_request, full, stride, shard, "
+        .. "jobs, times", tostring(name), table.concat(axes.names, ", "))
     end
   end
   local wanted = {}
   for _, axis in ipairs(axes.names) do wanted[axis] = read_axis(axis, options[axis]) end
   local system = read_system(options)
+  if system.request and not wanted.request then wanted.request = { [system.request] = true } end
   local stride = read_count(options, "stride", 1)
   if stride > 1 and not options.full then fail("stride: goes with full; by default there are three offsets") end
   local self = setmetatable({
@@ -111,7 +115,7 @@ function Matrix.new(options)
   local stage <close> = stages.open { system = system }
   self.plan = planning.new {
     wanted = wanted, full = options.full, stride = stride, verifies = system.verifies,
-    kind = system.kind,
+    kind = system.kind, is_command = system.is_command,
     size = function(request, response, kind) return stage:size(request, response, kind) end,
   }
   self.sizes = stage.sizes

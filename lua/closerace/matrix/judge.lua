@@ -176,10 +176,10 @@ local function findings(f)
   return found
 end
 
---- Judge a cell: its own request, and the client's next one.
+--- Judge a cell: its own request, and the client's next one, where there is any.
 -- @return for each of the two: rule name → "broken", "permitted" or "unknown"; absent rules were kept
 function judge.findings(cell, facts)
-  return findings(victim(cell, facts)), findings(next_one(cell, facts))
+  return findings(victim(cell, facts)), facts.next_verdict and findings(next_one(cell, facts)) or {}
 end
 
 --- Was the race that the cell asks for the one that took place?  Nil where it was; else what came instead.

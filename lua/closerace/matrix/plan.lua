@@ -91,7 +91,10 @@ local function is_wanted(plan, axis, value, cell)
 end
 
 --- Why the system cannot play a value; nil where it can.
-local function lacks(plan, axis, value)
+local function lacks(plan, axis, value, cell)
+  if plan.is_command and axis == "client" and value.name == "first" and cell.connection.uses > 0 then
+    return impossible.NOT_USED
+  end
   if axis ~= "order" or not value.held then return nil end
   if plan.kind ~= "ours" then return impossible.NOT_OURS end
   if value.held == "verifying" and not plan.verifies then return impossible.UNASKED end
@@ -111,7 +114,7 @@ local function add_blocks(plan, cell, depth)
     cell[axis] = value
     if is_wanted(plan, axis, value, cell) then
       local rule = impossible.rule(cell, axis)
-      local why = rule and rule.name or lacks(plan, axis, value)
+      local why = rule and rule.name or lacks(plan, axis, value, cell)
       if why then
         plan.left_out[why] = (plan.left_out[why] or 0) + 1
       else
@@ -130,11 +133,12 @@ end
 -- @param options.stride  with full: every n-th offset
 -- @param options.verifies  does the proxy come to its checkpoint "verifying"?
 -- @param options.kind    of system: "ours" (default), or "proxy", "client": external programs, which nobody can hold
+-- @param options.is_command  it is run once for each cell
 -- @param options.size    function(request, response, "request" | "response"): bytes on the wire
 function Plan.new(options)
   local plan = setmetatable({
     wanted = options.wanted or {}, full = options.full, stride = options.stride or 1, size = options.size,
-    verifies = options.verifies, kind = options.kind or "ours",
+    verifies = options.verifies, kind = options.kind or "ours", is_command = options.is_command,
     blocks = {}, total = 0, left_out = {},
   }, Plan)
   add_blocks(plan, {}, 1)

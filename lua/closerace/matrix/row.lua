@@ -13,11 +13,12 @@ local row = {}
 --                 varied, and was not expected not to); failed (it could not be played to its end), skipped
 --   verdict, told, executed, attempts, connections, reached   see docs/lua.md
 --   decided       what decided the race, from the backend's point of view
---   next          the verdict of the client's next request; next_told, next_attempts
+--   next          the verdict of the client's next request; next_told, next_attempts; a client command makes none
 --   violation, advice   true or false
 --   rule          the first rule that was broken, or permitted it
 --   rules         every rule that was not simply kept: broken, permitted, unknown; next_rules: by the next request
---   reason        why the proxy did what it did with failed attempts; it has to be our own
+--   reason        why the proxy did what it did with failed attempts; it has to be our own.  Or the last words of a
+--                 client command that failed
 --   why           of the states not reached, varied, undecided, failed and skipped
 --   system        the system under test
 --   ms            real time it took
@@ -86,9 +87,12 @@ function row.played(cell, n, system, facts)
   r.at = facts.at
   r.verdict, r.told = verdict.name, told(verdict.told)
   r.executed, r.attempts, r.connections = verdict.executed, #facts.sendings, verdict.connections
-  r.reached, r.decided, r.next = verdict.reached, verdict.order, facts.next_verdict.name
-  r.next_told, r.next_attempts = told(facts.next_verdict.told), #facts.next_sendings
-  r.reason = reasons(facts.attempts)
+  r.reached, r.decided = verdict.reached, verdict.order
+  if facts.next_verdict then
+    r.next, r.next_told = facts.next_verdict.name, told(facts.next_verdict.told)
+    r.next_attempts = #facts.next_sendings
+  end
+  r.reason = facts.reason or reasons(facts.attempts)
   judge_row(r, judge.findings(cell, facts))
   r.why = judge.missed(cell, facts)
   r.state = r.violation and "broken" or r.why and "not reached" or r.advice and "advice" or "ok"

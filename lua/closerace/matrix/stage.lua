@@ -2,6 +2,7 @@
 -- A stage sets a race up, lets it run, sends the client's next request, and returns facts; what they mean is for
 -- judge.lua.
 
+local command_stage = require "closerace.matrix.command_stage"
 local core = require "closerace.core"
 local plan = require "closerace.matrix.plan"
 
@@ -27,6 +28,7 @@ local DOZE_MS = 50
 -- @param options.is_quick  play nothing that waits for real time to go by
 function Stage.open(options)
   local system = options.system
+  if system.is_command then return command_stage.open(options) end
   local lab = core.lab { deadline_ms = 60000, timeline = options.timeline or false, private = true }
   local backend = lab:backend()
   local good, target = pcall(system.open, lab, backend)

@@ -6,6 +6,7 @@ local drivers = {}
 drivers.names = {
   "haproxy", "perlbal", "nginx", "varnish", "squid", "trafficserver", "apache", "lighttpd", "caddy",
   "node-http", "node-fetch", "python-http", "python-requests", "python-urllib3", "go", "java", "java-urlconnection",
+  "curl",
 }
 
 local is_known = {}
