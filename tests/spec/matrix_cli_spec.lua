@@ -264,7 +264,7 @@ describe("closerace matrix", function()
     ["-jx"] = "--jobs: expected a whole number from 1, got 'x'",
     ["--repeat x"] = "--repeat: expected a whole number from 1, got 'x'",
     ["--stride 2"] = "stride: goes with full",
-    ["--format xml"] = "--format: expected one of table, jsonl, tap, junit, got 'xml'",
+    ["--format xml"] = "--format: expected one of table, compare, jsonl, tap, junit, got 'xml'",
     ["--format tap --format jsonl"] = "only one --format can go to stdout",
     ["--retry maybe"] = "retry",
     ["--retries 1000"] = "retries",
