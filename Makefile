@@ -10,6 +10,9 @@
 #   make bench-idle  its memory for an idle connection
 #   make clients     wrk, h2load and Chromium through the proxy
 #   make bench-matrix, bench-trials   the matrix beside a bare loop; one race
+#   make bench-sut   a cell through HAProxy beside one through our proxy
+#   make findings    play every program that can be tested, write docs/findings.md;
+#                    SYSTEMS=haproxy,… plays those again, ROUNDS=10 compares
 #   make fuzz SECONDS=60   so long for each fuzz target; fuzz-keep keeps what it found
 #   make test-bare   run and test in a bare Debian
 #   make valgrind    every test again, under valgrind
@@ -47,16 +50,15 @@ TEST_PACKAGES := $(RUN_PACKAGES) lua-busted lua-check clang-format libasan8 \
                  libubsan1 valgrind curl nodejs haproxy jq libxml2-utils perl parallel
 BENCH_PACKAGES := $(RUN_PACKAGES) haproxy nginx-light wrk curl
 CLIENT_PACKAGES := $(RUN_PACKAGES) nodejs curl wrk nghttp2-client chromium
+SUT_PACKAGES := $(RUN_PACKAGES) haproxy perlbal nginx-light varnish squid trafficserver \
+                apache2-bin lighttpd caddy gcc curl nodejs python3 python3-requests \
+                python3-urllib3 golang-go default-jdk-headless
 BARE_PACKAGES := debootstrap debian-archive-keyring
 
 absent  = $(strip $(foreach p,$(1),$(if $(filter install,\
             $(shell dpkg-query -W -f '$${db:Status-Want}' $(p) 2>/dev/null)),,$(p))))
-as_root = $(if $(filter 0,$(shell id -u)),,sudo )
 define install_packages
-	$(if $(call absent,$(1)),@echo "installing: $(call absent,$(1))" && \
-	  $(as_root)apt-get -qq update && \
-	  DEBIAN_FRONTEND=noninteractive $(as_root)apt-get -qq install -y --no-install-recommends \
-	    $(call absent,$(1)) >/dev/null)
+	$(if $(call absent,$(1)),@tests/install.sh $(call absent,$(1)))
 endef
 
 setup-run:
@@ -67,6 +69,9 @@ setup-test:
 
 setup-bench:
 	$(call install_packages,$(BENCH_PACKAGES))
+
+setup-findings:
+	$(call install_packages,$(SUT_PACKAGES))
 
 setup-clients:
 	$(call install_packages,$(CLIENT_PACKAGES))
@@ -280,6 +285,16 @@ bench-matrix: setup-run
 	  $(B)/closerace run tests/bench/matrix.lua
 	$(Q)WORKERS=2 $(B)/closerace run tests/bench/matrix.lua
 
+bench-sut: setup-bench
+	$(Q)$(MAKE) -s all
+	$(Q)$(B)/closerace run tests/bench/sut.lua
+
+# What is measured stays in build/findings; the page alone can be written again.
+findings: setup-findings
+	$(Q)$(MAKE) -s $(jobs) all
+	$(Q)$(B)/closerace run tests/findings/run.lua
+	$(Q)$(LUA) tests/findings/write.lua
+
 soak: setup-run
 	$(Q)$(MAKE) -s all
 	$(Q)$(B)/closerace run tests/soak/million.lua
@@ -316,6 +331,6 @@ clean:
 	rm -rf build compile_commands.json
 
 -include $(wildcard $(O)/*.d $(O)/*/*.d $(O)/*/*/*.d $(B)/unit/*.d)
-.PHONY: all setup-run setup-test setup-bench setup-clients setup-bare run examples test unit-programs valgrind layers lint manual manual-check bench bench-idle clients bench-matrix bench-trials soak soak-faults test-bare install clean
+.PHONY: all setup-run setup-test setup-bench setup-findings setup-clients setup-bare findings bench-sut run examples test unit-programs valgrind layers lint manual manual-check bench bench-idle clients bench-matrix bench-trials soak soak-faults test-bare install clean
 .DELETE_ON_ERROR:
 .SECONDARY:

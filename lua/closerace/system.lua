@@ -50,7 +50,8 @@ end
 -- @param options  of lab:proxy, but for `to`
 function systems.own(options)
   return {
-    name = name_of(options), kind = "ours", is_ours = true, patience_ms = OWN_PATIENCE_MS, verifies = options.verify == "options",
+    name = name_of(options), kind = "ours", is_ours = true, patience_ms = OWN_PATIENCE_MS,
+    verifies = options.verify == "options",
     open = function(lab, backend)
       local more = { to = backend }
       for name, value in pairs(options) do more[name] = value end

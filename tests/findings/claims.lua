@@ -1,5 +1,5 @@
---- The findings in words.  Each says which rows it is about and what these must be: tests/findings/write.lua counts them
--- and refuses a claim that a row contradicts.  A condition gives fields of a row their values, or lists of values;
+--- The findings in words.  Each says which rows it is about and what these must be: tests/findings/write.lua counts
+-- them and refuses a claim that a row contradicts.  A condition gives fields of a row their values, or lists of values;
 -- broken = "R5" is a rule that was broken by the cell's own request, next_broken by the client's next one.
 --
 --   system   whose; where  which rows;  is  what all of them are
@@ -16,11 +16,13 @@ return {
     system = "haproxy", title = "A race on a used client connection is told by a close without a byte",
     where = { point = BEFORE_ANSWER, ending = BY_END, connection = "reused", client = "later", second = "none" },
     is = { told = "closed", attempts = 1 },
-    what = "Where the backend ends a used connection before it answers, HAProxy sends nothing again and closes the "
-      .. "client's connection without a byte ({n} cells); on the first request of a client it answers 502.",
-    rule = "R3 advises to send an idempotent request again; no rule forbids to leave that to the client, but a client "
-      .. "that knows nothing of backends meets the race itself.",
-    cure = { variant = "haproxy:empty-no-post", where = { request = { "get", "head", "put", "delete" }, point = "executed" },
+    what = "Where the backend ends a used connection before it answers, HAProxy sends nothing again and "
+      .. "closes the client's connection without a byte ({n} cells); on the first request of a client it answers "
+      .. "502.",
+    rule = "R3 advises to send an idempotent request again; no rule forbids to leave that to the client, but "
+      .. "a client that knows nothing of backends meets the race itself.",
+    cure = { variant = "haproxy:empty-no-post",
+             where = { request = { "get", "head", "put", "delete" }, point = "executed" },
              is = { verdict = "twice", told = "200" } },
     change = "`retry-on conn-failure empty-response` sends it again.",
   },
@@ -29,8 +31,8 @@ return {
     where = { request = { "post-empty", "post-small", "post-chunked" }, point = "executed", ending = BY_END,
               second = "none", connection = "reused", client = "later" },
     is = { verdict = "twice", told = "200", attempts = 2, broken = "R2" },
-    what = "A POST that was executed, and whose connection then ended without an answer, is sent again and executed "
-      .. "again ({n} cells).",
+    what = "A POST that was executed, and whose connection then ended without an answer, is sent again and "
+      .. "executed again ({n} cells).",
     rule = "R2: a method that is not idempotent must not be repeated by a proxy on its own.",
     cure = { variant = "haproxy:empty-no-post", is = { verdict = "ghost", attempts = 1 } },
     change = "`http-request disable-l7-retry if METH_POST` keeps it from being sent again, and only it.",
@@ -39,8 +41,8 @@ return {
     system = "haproxy", title = "A 408 that crossed the request is given to the client",
     where = { point = "arrival", ending = "408+fin", client = "later" },
     is = { verdict = "garbled", told = "408", broken = "R8" },
-    what = "A backend that says 408 on an idle connection just as a request arrives has not read it; HAProxy passes the "
-      .. "408 on as the answer ({n} cells).",
+    what = "A backend that says 408 on an idle connection just as a request arrives has not read it; HAProxy "
+      .. "passes the 408 on as the answer ({n} cells).",
     rule = "R8: on a used connection a 408 with close answers nothing (RFC 9110 15.5.9).",
     cure = { none = { "haproxy:always", "haproxy:empty", "haproxy:none" } },
     change = "None of the settings that were tried changes it.",
@@ -49,20 +51,21 @@ return {
     system = "perlbal", title = "The client of a request whose connection ended is forgotten",
     where = { point = BEFORE_ANSWER, ending = BY_END, second = "none" },
     is = { verdict = "hung", attempts = 1, broken = "R1" },
-    what = "Where the backend ends the connection without a byte of an answer, by FIN or reset, Perlbal neither sends "
-      .. "the request again nor tells the client: it waits until an idle timeout of Perlbal's own ({n} cells).",
+    what = "Where the backend ends the connection without a byte of an answer, by FIN or reset, Perlbal "
+      .. "neither sends the request again nor tells the client: it waits until an idle timeout of Perlbal's own "
+      .. "({n} cells).",
     rule = "R1: a close is to be recovered from; R3 would have it sent again.",
     cure = { none = { "perlbal:not-persistent", "perlbal:verify", "perlbal:buffered" } },
-    change = "Neither `persist_backend = off` nor `verify_backend` nor `buffer_uploads` changes it, as it happens on "
-      .. "fresh connections, too.",
+    change = "Neither `persist_backend = off` nor `verify_backend` nor `buffer_uploads` changes it, as it "
+      .. "happens on fresh connections, too.",
   },
   {
     system = "perlbal", title = "A chunked response that was cut is passed on as whole",
     where = { response = "chunked", point = { "response_byte", "response_head" }, ending = BY_END,
               told = "200" },
     is = { verdict = "garbled", broken = "R5" },
-    what = "Perlbal speaks HTTP/1.0 to its clients and ends a chunked response by closing: one that the backend cut, by "
-      .. "FIN or reset, looks complete to the client ({n} cells).",
+    what = "Perlbal speaks HTTP/1.0 to its clients and ends a chunked response by closing: one that the "
+      .. "backend cut, by FIN or reset, looks complete to the client ({n} cells).",
     rule = "R5: a cut response must not look complete.",
     cure = { none = { "perlbal:not-persistent", "perlbal:verify" } },
     change = "None of the settings that were tried changes it.",
@@ -71,8 +74,8 @@ return {
     system = "perlbal", title = "What lies on an idle connection answers the next request",
     where = { point = "response_end", ending = "200+fin", response = CL },
     is = { verdict = "clean", next_broken = "R8" },
-    what = "A second response right behind the first one stays unread on the parked connection, and the next request "
-      .. "gets it as its answer ({n} cells).",
+    what = "A second response right behind the first one stays unread on the parked connection, and the next "
+      .. "request gets it as its answer ({n} cells).",
     rule = "R8: what comes unsolicited on an idle connection retires it.",
     cure = { variant = "perlbal:not-persistent", is = { next = "clean" } },
     change = "`persist_backend = off` changes it.",
@@ -81,8 +84,8 @@ return {
     system = "nginx", title = "A 103 is passed on as the final response",
     where = { point = "interim", ending = TOLD_END },
     is = { verdict = "hung", broken = "R1" },
-    what = "nginx takes `103 Early Hints` for the final response and passes it on without a body; the client waits for "
-      .. "the final one until it gives up ({n} cells in which the backend closes behind the 103).",
+    what = "nginx takes `103 Early Hints` for the final response and passes it on without a body; the client "
+      .. "waits for the final one until it gives up ({n} cells in which the backend closes behind the 103).",
     rule = "R1: the close was told, and the client is not.",
     cure = { none = { "nginx:off", "nginx:two" } },
     change = "`proxy_next_upstream` does not change it.",
@@ -92,8 +95,8 @@ return {
     where = { request = { "get", "put", "delete" }, point = "response_byte", offset = "1", ending = BY_END,
               connection = "reused" },
     is = { verdict = "twice", broken = "R5" },
-    what = "On a used connection that ends within the response's head, an idempotent request is sent again, and is "
-      .. "executed a second time ({n} cells).",
+    what = "On a used connection that ends within the response's head, an idempotent request is sent again, "
+      .. "and is executed a second time ({n} cells).",
     rule = "R5: once a byte of a final response was received nothing is repeated.",
     cure = { variant = "nginx:off", is = { verdict = "ghost", attempts = 1 } },
     change = "`proxy_next_upstream off` ends it, together with every other repetition.",
@@ -103,7 +106,8 @@ return {
     where = { request = { "post-empty", "post-small", "post-chunked" }, point = "executed", ending = BY_END,
               second = "none" },
     is = { verdict = "twice", attempts = 2, broken = "R2" },
-    what = "A POST that was executed and not answered is sent to the next server and executed again ({n} cells).",
+    what = "A POST that was executed and not answered is sent to the next server and executed again ({n} "
+      .. "cells).",
     rule = "R2: a method that is not idempotent must not be repeated by a proxy on its own.",
     cure = { variant = "nginx:two", is = { verdict = "ghost", attempts = 1 } },
     change = "Without the word `non_idempotent` a POST is sent once.",
@@ -112,7 +116,8 @@ return {
     system = "nginx", title = "A 408 that crossed the request is given to the client",
     where = { point = "arrival", ending = "408+fin" },
     is = { verdict = "garbled", told = "408", broken = "R8" },
-    what = "As with HAProxy, the 408 of a backend that gave up waiting is passed on as the answer ({n} cells).",
+    what = "As with HAProxy, the 408 of a backend that gave up waiting is passed on as the answer ({n} "
+      .. "cells).",
     rule = "R8: on a used connection a 408 with close answers nothing (RFC 9110 15.5.9).",
     cure = { none = { "nginx:off", "nginx:two" } },
     change = "None of the settings that were tried changes it.",
@@ -121,18 +126,19 @@ return {
     system = "varnish", title = "A POST with an empty body is repeated",
     where = { request = "post-empty", point = "executed", ending = BY_END, connection = "reused", second = "none" },
     is = { verdict = "twice", attempts = 2, broken = "R2" },
-    what = "On a used connection that ends without an answer Varnish sends a POST with `Content-Length: 0` once more, "
-      .. "as it does with a GET; it is executed twice ({n} cells).",
+    what = "On a used connection that ends without an answer Varnish sends a POST with `Content-Length: 0` "
+      .. "once more, as it does with a GET; it is executed twice ({n} cells).",
     rule = "R2: a method that is not idempotent must not be repeated by a proxy on its own.",
     cure = { variant = "varnish:cached-body", is = { verdict = "twice" } },
-    change = "No parameter that was tried switches the one further sending off; `std.cache_req_body` extends it to every POST.",
+    change = "No parameter that was tried switches the one further sending off; `std.cache_req_body` extends "
+      .. "it to every POST.",
   },
   {
     system = "squid", title = "A head that was cut behind its first byte becomes a 200",
     where = { point = "response_byte", offset = "1", ending = TOLD_END },
     is = { verdict = "garbled", told = "200", broken = "R8" },
-    what = "Where the connection ends by FIN behind the first byte of the response, Squid makes an answer of its own of "
-      .. "it and tells the client 200 ({n} cells).",
+    what = "Where the connection ends by FIN behind the first byte of the response, Squid makes an answer of "
+      .. "its own of it and tells the client 200 ({n} cells).",
     rule = "R8: a request gets its own response; this one nobody has given.",
     cure = { none = { "squid:pconn-for-all", "squid:one-try" } },
     change = "None of the settings that were tried changes it.",
@@ -141,8 +147,8 @@ return {
     system = "trafficserver", title = "A request is repeated although a byte of its response had come",
     where = { request = { "get", "head" }, point = "response_byte", offset = "1", ending = BY_END },
     is = { verdict = "twice", broken = "R5" },
-    what = "A GET or HEAD whose response ends within its head is sent again, on fresh connections, too, and is executed "
-      .. "again each time ({n} cells).",
+    what = "A GET or HEAD whose response ends within its head is sent again, on fresh connections, too, and "
+      .. "is executed again each time ({n} cells).",
     rule = "R5: once a byte of a final response was received nothing is repeated.",
     cure = { variant = "trafficserver:no-retries", is = { attempts = 1 } },
     change = "`connect_attempts_max_retries 0` ends it.",
@@ -151,19 +157,20 @@ return {
     system = "caddy", title = "A chunked response that was cut is passed on as whole",
     where = { response = "chunked", point = "response_head", ending = BY_END },
     is = { verdict = "garbled", told = "200", broken = "R5" },
-    what = "Where a chunked response is cut behind its head, Caddy ends its own chunked response in order: the client "
-      .. "gets a complete one that lacks its body ({n} cells).",
+    what = "Where a chunked response is cut behind its head, Caddy ends its own chunked response in order: "
+      .. "the client gets a complete one that lacks its body ({n} cells).",
     rule = "R5: a cut response must not look complete.",
     cure = { none = { "caddy:lb-try" } },
     change = "`lb_try_duration` does not change it.",
   },
   {
     system = "lighttpd", title = "A client whose response was cut waits",
-    where = { request = { "get", "put", "post-small" }, response = CL, point = "response_byte", offset = { "mid", "-1" },
-              ending = TOLD_END },
+    where = { request = { "get", "put", "post-small" }, response = CL, point = "response_byte",
+              offset = { "mid", "-1" }, ending = TOLD_END },
     is = { verdict = "hung", broken = "R1" },
-    what = "lighttpd opens a connection for each request, so no idle one can end under it; but where the backend closes "
-      .. "by FIN within a body whose length it has told, the client is neither answered nor closed in the time that was waited ({n} cells).",
+    what = "lighttpd opens a connection for each request, so no idle one can end under it; but where the "
+      .. "backend closes by FIN within a body whose length it has told, the client is neither answered nor closed "
+      .. "in the time that was waited ({n} cells).",
     rule = "R1: a close is to be recovered from.",
     cure = { none = { "lighttpd:streaming" } },
     change = "`server.stream-request-body` does not change it.",

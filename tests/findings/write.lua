@@ -233,17 +233,19 @@ local function count(name, where, is)
   return n, of
 end
 
+local REQUESTS = { "get", "put", "post-empty", "post-small", "post-chunked" }
 local UNSAFE = { "post-empty", "post-small", "post-chunked" }
 
 local function write_head()
   write "# What is wrong with them"
   write ""
   write [[
-Written by `make findings` from what `closerace matrix --sut …` measured; whatever is said here, the program that writes
-this page has checked against every row of its kind. The words are those of [matrix.md](matrix.md). A box says what became
-of the request and what the client was told: `refused` it never ran, `ghost` it ran and the client does not know, `twice`
-it ran twice, `hung` the client waits, `garbled` what it got is not its answer or not all of it; ×N is how many sendings
-the backend met; **bold** breaks a rule; – the race did not come about (the request took a fresh connection).]]
+Written by `make findings` from what `closerace matrix --sut …` measured; whatever is said here, the program that
+writes this page has checked against every row of its kind. The words are those of [matrix.md](matrix.md). A box says
+what became of the request and what the client was told: `refused` it never ran, `ghost` it ran and the client does
+not know, `twice` it ran twice, `hung` the client waits, `garbled` what it got is not its answer or not all of it; ×N
+is how many sendings the backend met; **bold** breaks a rule; – the race did not come about (the request took a fresh
+connection).]]
   write ""
   local list = {}
   for _, kind in ipairs { "proxies", "clients" } do
@@ -267,20 +269,19 @@ end
 local function write_proxies()
   write "## Proxies: what becomes of a request\n"
   write "On a connection that has carried one request, with a client that has, too, and the program's defaults.\n"
-  for _, request in ipairs { "get", "put", "post-empty", "post-small", "post-chunked" } do
-    race_table(request, default_names(lists.proxies))
-  end
+  for _, request in ipairs(REQUESTS) do race_table(request, default_names(lists.proxies)) end
   write "## Proxies: rules broken\n"
-  write("Cells in which the request, or the client's next one, broke a rule. R1, R2, R5 and R8 are violations, the others "
-    .. "advice. `refused`: the program does not take such a request at all.\n")
+  write("Cells in which the request, or the client's next one, broke a rule. R1, R2, R5 and R8 are violations, the "
+    .. "others advice. `refused`: the program does not take such a request at all.\n")
   sum_table(lists.proxies)
 end
 
 local function write_claims()
   write "## Findings\n"
   for _, group in ipairs(lists.proxies) do
-    local list = measured[group.name] and group.name ~= "perlbal" and group.name ~= "haproxy" and claims_about(group.name)
-    if list and #list > 0 then
+    local has_own_section = group.name == "perlbal" or group.name == "haproxy"
+    local list = measured[group.name] and not has_own_section and claims_about(group.name) or {}
+    if #list > 0 then
       write("### %s\n", title_of(group.name))
       for _, claim in ipairs(list) do tell(claim) end
     end
@@ -294,11 +295,12 @@ local function write_perlbal()
   local seen, idle = count("perlbal", { point = "idle", order = "settled", ending = { "fin", "rst", "half", "plain" } },
     { verdict = "clean" })
   write "## Perlbal: dormando's question\n"
-  write "> I'd be curious to know what real bugs perlbal has relative to backend keepalives, so we can document them at least.\n"
+  write "> I'd be curious to know what real bugs perlbal has relative to backend keepalives, so we can document them at"
+  write "> least.\n"
   write([[
-It has none of the kind that was feared: of %d cells with a POST %s, and in %d of all %d cells the backend met
-the request once at most. It looks at its idle connections: where the end of one could be seen before the request came, the
-request got its answer in %d of %d cells. What it lacks is the other half of the rule, to tell the client.]],
+It has none of the kind that was feared: of %d cells with a POST %s, and in %d of all %d cells the backend met the
+request once at most. It looks at its idle connections: where the end of one could be seen before the request came,
+the request got its answer in %d of %d cells. What it lacks is the other half of the rule, to tell the client.]],
     of, twice == 0 and "none ran twice" or twice .. " ran twice", many, all, seen, idle)
   write ""
   for _, claim in ipairs(claims_about "perlbal") do tell(claim) end
@@ -314,7 +316,8 @@ local function write_haproxy()
   local where = { request = UNSAFE, second = "none" }
   local n, of = count("haproxy", where, { attempts = { 0, 1 } })
   rule("“HTTP only allows you to send an idempotent request over a keep-alive connection”",
-    "By default a POST rides a used connection, once that is the client's own; in %d of %d cells it is sent once at most.", n, of)
+    "By default a POST rides a used connection, once that is the client's own; in %d of %d cells it is sent once at "
+    .. "most.", n, of)
   n, of = count("haproxy:none", { connection = "reused", point = { "arrival", "executed" } }, { attempts = 1 })
   rule("“you just apply a classical back-off algorithm and reconnect and push your request again”",
     "Not by default: `retry-on conn-failure` is about connecting. With `retry-on none` %d of %d crossing or executed "
@@ -323,10 +326,11 @@ local function write_haproxy()
     connection = "reused", client = "later" }, { broken = "R2" })
   rule("“Non-idempotent methods MUST NOT be automatically retried”",
     "With `retry-on empty-response` %d of %d POSTs whose used connection ended are.", n, of)
-  n, of = count("haproxy:empty", { point = "executed", ending = { "fin", "rst" }, second = "same", connection = "reused",
-    client = "later" }, { attempts = 3 })
+  n, of = count("haproxy:empty", { point = "executed", ending = { "fin", "rst" }, second = "same",
+    connection = "reused", client = "later" }, { attempts = 3 })
   rule("“The automatic retry SHOULD NOT be repeated if the second sequence of requests fails”",
-    "It is repeated up to `retries` (3) times: a third sending in %d of %d cells in which the second failed, too.", n, of)
+    "It is repeated up to `retries` (3) times: a third sending in %d of %d cells in which the second failed, too.",
+    n, of)
   n, of = count("haproxy:empty-no-post", { request = UNSAFE }, { broken = "R2" })
   rule("“an intermediary with a list of retryable URLs” may retry",
     "`http-request disable-l7-retry if …` is such a list, turned around; with METH_POST %s of %d POSTs breaks R2.",
@@ -344,9 +348,9 @@ local function write_clients()
   end
   if #names == 0 then return end
   write "## Clients: who retries what\n"
-  write("The same races, which hit a client library as they hit a proxy. ×2 is a retry nobody asked for; what the library "
-    .. "reported as an error is 502 here, for a command its exit status.\n")
-  for _, request in ipairs { "get", "put", "post-empty", "post-small", "post-chunked" } do race_table(request, names) end
+  write("The same races, which hit a client library as they hit a proxy. ×2 is a retry nobody asked for; what the "
+    .. "library reported as an error is 502 here, for a command its exit status.\n")
+  for _, request in ipairs(REQUESTS) do race_table(request, names) end
   sum_table(lists.clients)
 end
 
@@ -360,13 +364,13 @@ local function write_natural()
     local r = decode(line)
     if measured[r.system] then
       rows[#rows + 1] = { title_of(r.system), r.request, ("%g ms"):format(r.close_after_ms), tostring(r.trials),
-        tostring(r.crossed), ("%s %% (%s–%s)"):format(percent(r.failed_rate), percent(r.failed_low), percent(r.failed_high)),
-        tostring(r.met_twice) }
+        tostring(r.crossed), ("%s %% (%s–%s)"):format(
+          percent(r.failed_rate), percent(r.failed_low), percent(r.failed_high)), tostring(r.met_twice) }
     end
   end
   write "## How often it happens by itself\n"
-  write("Rates, not certainties ([natural.md](natural.md)): the backend closes an idle connection so long after its answer, "
-    .. "unannounced, while the client goes on. With Wilson's interval at 95 %.\n")
+  write("Rates, not certainties ([natural.md](natural.md)): the backend closes an idle connection so long after its "
+    .. "answer, unannounced, while the client goes on. With Wilson's interval at 95 %.\n")
   write_table({ "system", "request", "closed after", "trials", "crossed", "failed", "met twice" }, rows)
 end
 
@@ -383,8 +387,8 @@ local function write_undecided()
     if system then rows[#rows + 1] = { title_of(group.name), tostring(of), tostring(n) } end
   end
   write "## What the order does not decide\n"
-  write("Where the close and the request are both queued before the program looks, and it does not always come to the same, "
-    .. "the cell is undecided: it is no verdict.\n")
+  write("Where the close and the request are both queued before the program looks, and it does not always come to the "
+    .. "same, the cell is undecided: it is no verdict.\n")
   write_table({ "system", "queued cells", "undecided" }, rows)
 end
 

@@ -177,8 +177,8 @@ local function ask(stage, word, wire, path)
   return exchange:wait()
 end
 
---- A program has started: wait until it answers, and find out whether it sees the end of an idle connection, or only its
--- next request does.
+--- A program has started: wait until it answers, and find out whether it sees the end of an idle connection, or only
+-- its next request does.
 function Stage:greet()
   local reply
   for n = 1, MAX_GREETINGS do
