@@ -5,26 +5,25 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <poll.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "harness/clock.h"
+#include "harness/folder.h"
+#include "harness/lab.h"
 #include "harness/listener.h"
 #include "harness/trace.h"
 #include "harness/tree.h"
 #include "harness/warden.h"
 #include "harness/words.h"
 
-#define ARGS_MAX 64
+#define ARGS_MAX    64
+#define CONFIG_NAME "config"
 
 /* A program that rests for so long and does not listen, never will; and one
  * that is busy for so long has gone astray. */
@@ -67,8 +66,7 @@ struct sut {
 	bool is_known; /* … and somebody has asked how */
 	bool is_stopped;
 	int status;
-	char dir[64];
-	char config[80];
+	char dir[FOLDER_PATH_MAX];
 	struct said output, errors; /* errors: where they are kept apart */
 	char *argv[ARGS_MAX + 1];
 	char *env[ARGS_MAX + 1];
@@ -101,8 +99,8 @@ set_words(const struct sut *s, const struct sockaddr_in *backend,
 	    WARDEN_LISTEN_FD);
 	set_address(&words[LISTEN], &words[LISTEN_PORT], &s->address);
 	set_address(&words[BACKEND], &words[BACKEND_PORT], backend);
-	snprintf(
-	    words[CONFIG].value, sizeof words[CONFIG].value, "%s", s->config);
+	snprintf(words[CONFIG].value, sizeof words[CONFIG].value, "%s/%s",
+	    s->dir, CONFIG_NAME);
 	snprintf(words[DIR].value, sizeof words[DIR].value, "%s", s->dir);
 }
 
@@ -116,85 +114,26 @@ fill_all(const char *const *from, char **to, const struct word words[N_WORDS])
 	return true;
 }
 
-/* ---------------------------------------------------------------- files --- */
-
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	return remove(path);
-}
-
 static bool
-make_dir(struct sut *s)
-{
-	const char *tmp = getenv("TMPDIR");
-
-	if (tmp == NULL || strlen(tmp) > 32)
-		tmp = "/tmp";
-	snprintf(s->dir, sizeof s->dir, "%s/closerace-XXXXXX", tmp);
-	if (mkdtemp(s->dir) == NULL) {
-		s->dir[0] = '\0';
-		return false;
-	}
-	snprintf(s->config, sizeof s->config, "%s/config", s->dir);
-	return true;
-}
-
-/* Make the directories in front of the last part of a path. */
-static void
-make_parents(char *path)
-{
-	for (char *p = strchr(path + 1, '/'); p != NULL;
-	     p = strchr(p + 1, '/')) {
-		*p = '\0';
-		mkdir(path, 0700);
-		*p = '/';
-	}
-}
-
-static bool
-write_file(char *path, const char *text, const struct word words[N_WORDS])
+write_file(const struct sut *s, const char *name, const char *text,
+    const struct word words[N_WORDS])
 {
 	char *filled = words_fill(text, words, N_WORDS, NULL);
-	FILE *f;
-	bool good;
+	bool good = filled != NULL && folder_write(s->dir, name, filled);
 
-	make_parents(path);
-	f = filled != NULL ? fopen(path, "w") : NULL;
-	good = f != NULL && fputs(filled, f) >= 0;
-	if (f != NULL && fclose(f) != 0)
-		good = false;
 	free(filled);
 	return good;
 }
 
-/* Does one of a path's parts lead upwards? */
 static bool
-leads_out(const char *name)
-{
-	for (const char *p = name; p != NULL; p = strchr(p, '/')) {
-		p += *p == '/';
-		if (p[0] == '.' && p[1] == '.' && (p[2] == '/' || p[2] == 0))
-			return true;
-	}
-	return false;
-}
-
-static bool
-write_files(struct sut *s, const struct sut_options *o,
+write_files(const struct sut *s, const struct sut_options *o,
     const struct word words[N_WORDS])
 {
-	char path[512];
 	bool good =
-	    o->config == NULL || write_file(s->config, o->config, words);
+	    o->config == NULL || write_file(s, CONFIG_NAME, o->config, words);
 
-	for (size_t i = 0; i < o->n_files && good; i++) {
-		int n = snprintf(
-		    path, sizeof path, "%s/%s", s->dir, o->files[i].name);
-
-		good = n < (int)sizeof path &&
-		    write_file(path, o->files[i].text, words);
-	}
+	for (size_t i = 0; i < o->n_files && good; i++)
+		good = write_file(s, o->files[i].name, o->files[i].text, words);
 	return good;
 }
 
@@ -205,10 +144,10 @@ prepare(struct sut *s, const struct sut_options *o)
 {
 	struct word words[N_WORDS];
 
-	if (!make_dir(s))
+	if (!folder_make(s->dir))
 		return "cannot make a temporary directory";
 	for (size_t i = 0; i < o->n_files; i++)
-		if (leads_out(o->files[i].name))
+		if (folder_is_left_by(o->files[i].name))
 			return "the name of a file leads out of its directory";
 	set_words(s, &o->backend, words);
 	if (!fill_all(o->argv, s->argv, words) ||
@@ -392,8 +331,8 @@ sut_free(void *arg)
 	free_event(s->errors.event);
 	if (s->runs)
 		warden_end(&s->warden);
-	else if (s->dir[0] != '\0')
-		nftw(s->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	else
+		folder_remove(s->dir);
 	if (s->output.fd >= 0)
 		close(s->output.fd);
 	if (s->errors.fd >= 0)
@@ -457,7 +396,7 @@ static unsigned
 find_used(const struct sut_options *o)
 {
 	struct word words[N_WORDS];
-	struct sut nowhere = { .config = "" };
+	struct sut nowhere = { .dir = "" };
 	unsigned used = 0;
 
 	set_words(&nowhere, &o->backend, words);
@@ -619,12 +558,6 @@ sut_errors(const struct sut *s, size_t *size)
 
 /* -------------------------------------------------------------- resting --- */
 
-static struct sut *
-nth(struct lab *lab, unsigned n)
-{
-	return lab_actor(lab, LAB_SUT, n);
-}
-
 /* Has it ended, and the warden is only about to tell us? */
 static bool
 is_ending(struct sut *s)
@@ -634,124 +567,30 @@ is_ending(struct sut *s)
 	return !s->exited && tree_has_ended(s->tree, s->warden.program);
 }
 
-static bool
-all_rest(struct lab *lab)
+bool
+sut_rests(struct sut *s)
 {
-	struct sut *s;
-
-	for (unsigned n = 1; (s = nth(lab, n)) != NULL; n++)
-		if (!tree_rests(s->tree) || is_ending(s))
-			return false;
-	return true;
+	return tree_rests(s->tree) && !is_ending(s);
 }
 
-static void
-stop_all(struct lab *lab)
+bool
+sut_ran(const struct sut *s)
 {
-	struct sut *s;
-
-	for (unsigned n = 1; (s = nth(lab, n)) != NULL; n++)
-		if (!s->is_stopped)
-			tree_stop(s->tree);
+	return tree_ran(s->tree);
 }
 
-static void
-continue_all(struct lab *lab)
+void
+sut_hold(struct sut *s)
 {
-	struct sut *s;
-
-	for (unsigned n = 1; (s = nth(lab, n)) != NULL; n++)
-		if (!s->is_stopped)
-			tree_continue(s->tree);
+	if (!s->is_stopped)
+		tree_stop(s->tree);
 }
 
-/* Let them run until all rest, and do nothing meanwhile.  Returns: false where
- * that time went by first. */
-static bool
-wait_for_rest(struct lab *lab, int64_t until_ms)
+void
+sut_let_go(struct sut *s)
 {
-	const struct timespec moment = { 0, 20000 };
-
-	for (unsigned n = 0; !all_rest(lab); n++) {
-		if (lab_is_interrupted() || now_ms() > until_ms)
-			return false;
-		/* On the same processor they go on at once; if they take
-		 * their time, they are alone. */
-		if (n < 64)
-			sched_yield();
-		else
-			nanosleep(&moment, NULL);
-	}
-	return true;
-}
-
-/* Handle what is there, and what comes of it, while no program sees it.
- *
- * happened: gets whether there was anything that a program could see.
- * Returns:  as lab_settle(). */
-static enum lab_outcome
-take_turn(struct lab *lab, int64_t until_ms, bool *happened)
-{
-	uint64_t first = trace_seq(lab_trace(lab)), seq;
-	enum lab_outcome outcome;
-
-	stop_all(lab);
-	do {
-		seq = trace_seq(lab_trace(lab));
-		lab_acknowledge(lab);
-		outcome = lab_settle(lab);
-	} while (outcome == LAB_MOVED && trace_seq(lab_trace(lab)) != seq &&
-	    now_ms() <= until_ms);
-	continue_all(lab);
-	*happened = trace_seq(lab_trace(lab)) != first;
-	return outcome;
-}
-
-enum lab_outcome
-sut_rest(struct lab *lab, int ms, bool *rests)
-{
-	int64_t until_ms = now_ms() + ms;
-	enum lab_outcome outcome = LAB_MOVED;
-	bool happened = true;
-
-	while (outcome == LAB_MOVED && happened) {
-		*rests = wait_for_rest(lab, until_ms);
-		if (!*rests) /* it may have something for us all the same */
-			return lab_settle(lab);
-		outcome = take_turn(lab, until_ms, &happened);
-	}
-	*rests = outcome == LAB_MOVED && wait_for_rest(lab, until_ms);
-	return outcome;
-}
-
-/* Has a program done anything since it was seen at rest? */
-static bool
-any_ran(struct lab *lab)
-{
-	struct sut *s;
-
-	for (unsigned n = 1; (s = nth(lab, n)) != NULL; n++)
-		if (tree_ran(s->tree))
-			return true;
-	return false;
-}
-
-enum lab_outcome
-sut_doze(struct lab *lab, int ms, int *dozed_ms)
-{
-	const struct timespec moment = { 0, 500000 };
-	int64_t start_ms = now_ms(), due_ms;
-
-	do {
-		if (lab_is_interrupted())
-			return LAB_INTERRUPTED;
-		due_ms = clock_next_ms(lab_clock(lab));
-		if (any_ran(lab) || (due_ms >= 0 && due_ms <= lab_now_ms(lab)))
-			break;
-		nanosleep(&moment, NULL);
-		*dozed_ms = (int)(now_ms() - start_ms);
-	} while (*dozed_ms < ms);
-	return LAB_MOVED;
+	if (!s->is_stopped)
+		tree_continue(s->tree);
 }
 
 void

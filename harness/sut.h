@@ -6,10 +6,6 @@
  * until it accepts connections there.  A program that is told of neither is a
  * client under test.  From then on the lab's time is real.
  *
- * Real time does not mean that nobody knows what the program is doing: when
- * all its threads sleep, it has dealt with everything that was done to it
- * (sut_rest()).
- *
  * The program gets a process group and a temporary directory of its own; both,
  * and all its descendants, are gone when the lab closes, and also when the
  * harness dies (warden.h).
@@ -21,8 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "harness/lab.h"
-
+struct lab;
 struct sut;
 
 /* A file below the temporary directory; its name may have directories. */
@@ -83,25 +78,12 @@ const char *sut_output(const struct sut *, size_t *size);
 /* The same of stderr, where that is kept apart; else "". */
 const char *sut_errors(const struct sut *, size_t *size);
 
-/* Take turns with the programs until all of them are at rest and there is
- * nothing to do for the lab either: then nothing more can happen, unless time
- * brings it.  While the programs run, the lab does nothing; while the lab does
- * what there is to do, they are stopped.  So each meets all that the other did
- * in its turn, and who wins is never the scheduler's choice.
- *
- * ms:      of real time at most; a program that is busy by itself never rests.
- * rests:   gets whether they do.
- * Returns: LAB_MOVED, or why it was cut short.
- */
-enum lab_outcome sut_rest(struct lab *, int ms, bool *rests);
-
-/* Let time go by, at most so much, until a program does something or a timer of
- * the lab is due; whatever it is, sut_rest() deals with it.
- *
- * Needs:    at rest.
- * dozed_ms: gets how long nobody did anything.
- */
-enum lab_outcome sut_doze(struct lab *, int ms, int *dozed_ms);
+/* For turns.h.  Is it at rest?  Has it done anything since it was seen so?  And
+ * stop it for our turn, and let it go on, unless a script has stopped it. */
+bool sut_rests(struct sut *);
+bool sut_ran(const struct sut *);
+void sut_hold(struct sut *);
+void sut_let_go(struct sut *);
 
 /* Stop the program, all of it, and let it go on. */
 void sut_stop(struct sut *);

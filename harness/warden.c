@@ -8,7 +8,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -19,6 +18,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "harness/folder.h"
 
 /* What the warden tells: first that the program runs, or why not; then how it
  * ended. */
@@ -126,12 +127,6 @@ spawn(const struct warden_order *o, pid_t *program)
 
 /* ----------------------------------------------------------- the warden -- */
 
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	return remove(path);
-}
-
 /* Whoever loses its parent becomes our child.  The kernel tells a page of them
  * at most, whose last number may be cut: only what ends is one. */
 static void
@@ -219,7 +214,7 @@ stand_guard(const struct warden_order *o, int leash_fd, int report_fd)
 		}
 	}
 	kill_children();
-	nftw(o->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	folder_remove(o->dir);
 	_exit(0);
 }
 

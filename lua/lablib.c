@@ -6,6 +6,7 @@
 
 #include "harness/lab_backend.h"
 #include "harness/sut.h"
+#include "harness/turns.h"
 #include "lua/actors.h"
 #include "lua/block.h"
 #include "lua/options.h"
@@ -168,7 +169,7 @@ lab_rest(lua_State *L)
 	    "expected milliseconds from 1 to 86400000");
 	if (box->running != NULL)
 		return luaL_error(L, "lab:rest: not in a task");
-	block_check(L, box, sut_rest(box->lab, (int)ms, &rests), "lab:rest");
+	block_check(L, box, turns_rest(box->lab, (int)ms, &rests), "lab:rest");
 	lua_pushboolean(L, rests);
 	return 1;
 }
@@ -184,7 +185,8 @@ lab_doze(lua_State *L)
 
 	luaL_argcheck(L, ms >= 1 && ms <= 86400000, 2,
 	    "expected milliseconds from 1 to 86400000");
-	block_check(L, box, sut_doze(box->lab, (int)ms, &dozed_ms), "lab:doze");
+	block_check(
+	    L, box, turns_doze(box->lab, (int)ms, &dozed_ms), "lab:doze");
 	lua_pushinteger(L, dozed_ms);
 	return 1;
 }

@@ -6,6 +6,7 @@
 #include "harness/lab_backend.h"
 #include "harness/lab_verdict.h"
 #include "harness/sut.h"
+#include "harness/turns.h"
 #include "lua/actors.h"
 #include "lua/block.h"
 #include "lua/verdicts.h"
@@ -131,7 +132,7 @@ settle_ms(lua_State *L, struct lab_box *box)
 	bool rests = false;
 
 	if (lab_actor(box->lab, LAB_SUT, 1) != NULL && box->running == NULL)
-		block_check(L, box, sut_rest(box->lab, SETTLE_MS, &rests),
+		block_check(L, box, turns_rest(box->lab, SETTLE_MS, &rests),
 		    "lab:verdict");
 	return rests && clock_next_ms(lab_clock(box->lab)) < 0 ? 0 : SETTLE_MS;
 }

@@ -1,0 +1,143 @@
+/* turns.c - see turns.h. */
+#include "harness/turns.h"
+
+#include <sched.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "harness/clock.h"
+#include "harness/sut.h"
+#include "harness/trace.h"
+
+static int64_t
+now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static struct sut *
+nth(struct lab *lab, unsigned n)
+{
+	return lab_actor(lab, LAB_SUT, n);
+}
+
+static bool
+all_rest(struct lab *lab)
+{
+	struct sut *s;
+
+	for (unsigned n = 1; (s = nth(lab, n)) != NULL; n++)
+		if (!sut_rests(s))
+			return false;
+	return true;
+}
+
+static void
+stop_all(struct lab *lab)
+{
+	struct sut *s;
+
+	for (unsigned n = 1; (s = nth(lab, n)) != NULL; n++)
+		sut_hold(s);
+}
+
+static void
+continue_all(struct lab *lab)
+{
+	struct sut *s;
+
+	for (unsigned n = 1; (s = nth(lab, n)) != NULL; n++)
+		sut_let_go(s);
+}
+
+/* Let them run until all rest, and do nothing meanwhile.  Returns: false where
+ * that time went by first. */
+static bool
+wait_for_rest(struct lab *lab, int64_t until_ms)
+{
+	const struct timespec moment = { 0, 20000 };
+
+	for (unsigned n = 0; !all_rest(lab); n++) {
+		if (lab_is_interrupted() || now_ms() > until_ms)
+			return false;
+		/* On the same processor they go on at once; if they take
+		 * their time, they are alone. */
+		if (n < 64)
+			sched_yield();
+		else
+			nanosleep(&moment, NULL);
+	}
+	return true;
+}
+
+/* Handle what is there, and what comes of it, while no program sees it.
+ *
+ * happened: gets whether there was anything that a program could see.
+ * Returns:  as lab_settle(). */
+static enum lab_outcome
+take_turn(struct lab *lab, int64_t until_ms, bool *happened)
+{
+	uint64_t first = trace_seq(lab_trace(lab)), seq;
+	enum lab_outcome outcome;
+
+	stop_all(lab);
+	do {
+		seq = trace_seq(lab_trace(lab));
+		lab_acknowledge(lab);
+		outcome = lab_settle(lab);
+	} while (outcome == LAB_MOVED && trace_seq(lab_trace(lab)) != seq &&
+	    now_ms() <= until_ms);
+	continue_all(lab);
+	*happened = trace_seq(lab_trace(lab)) != first;
+	return outcome;
+}
+
+enum lab_outcome
+turns_rest(struct lab *lab, int ms, bool *rests)
+{
+	int64_t until_ms = now_ms() + ms;
+	enum lab_outcome outcome = LAB_MOVED;
+	bool happened = true;
+
+	while (outcome == LAB_MOVED && happened) {
+		*rests = wait_for_rest(lab, until_ms);
+		if (!*rests) /* it may have something for us all the same */
+			return lab_settle(lab);
+		outcome = take_turn(lab, until_ms, &happened);
+	}
+	*rests = outcome == LAB_MOVED && wait_for_rest(lab, until_ms);
+	return outcome;
+}
+
+/* Has a program done anything since it was seen at rest? */
+static bool
+any_ran(struct lab *lab)
+{
+	struct sut *s;
+
+	for (unsigned n = 1; (s = nth(lab, n)) != NULL; n++)
+		if (sut_ran(s))
+			return true;
+	return false;
+}
+
+enum lab_outcome
+turns_doze(struct lab *lab, int ms, int *dozed_ms)
+{
+	const struct timespec moment = { 0, 500000 };
+	int64_t start_ms = now_ms(), due_ms;
+
+	do {
+		if (lab_is_interrupted())
+			return LAB_INTERRUPTED;
+		due_ms = clock_next_ms(lab_clock(lab));
+		if (any_ran(lab) || (due_ms >= 0 && due_ms <= lab_now_ms(lab)))
+			break;
+		nanosleep(&moment, NULL);
+		*dozed_ms = (int)(now_ms() - start_ms);
+	} while (*dozed_ms < ms);
+	return LAB_MOVED;
+}
