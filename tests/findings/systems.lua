@@ -1,7 +1,7 @@
 --- What docs/findings.md compares: each program with its defaults first, then the variants that have a column.
 
 local proxies = {
-  { "haproxy", "always", "never", "none", "empty", "empty-no-post", "all" },
+  { "haproxy", "always", "never", "none", "empty", "empty-no-post", "always-all-errors" },
   { "perlbal", "not-persistent", "verify", "ahead", "verify-ahead", "buffered" },
   { "nginx", "off", "two", "non-idempotent", "two-non-idempotent" },
   { "varnish", "cached-body", "retry" },

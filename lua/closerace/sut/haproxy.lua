@@ -54,7 +54,7 @@ backend origin
     { name = "never", ["http-reuse"] = "never" },
     { name = "empty", ["retry-on"] = "conn-and-empty" },
     { name = "empty-no-post", ["retry-on"] = "conn-and-empty", ["disable-l7-retry"] = "post" },
-    { name = "all", ["http-reuse"] = "always", ["retry-on"] = "all-retryable-errors" },
+    { name = "always-all-errors", ["http-reuse"] = "always", ["retry-on"] = "all-retryable-errors" },
     { name = "empty-large", ["retry-on"] = "conn-and-empty", bufsize = "2097152", ["buffer-request"] = "on" },
     { name = "none", ["retry-on"] = "none" },
   },
