@@ -71,14 +71,15 @@ return {
     change = "None of the settings that were tried changes it.",
   },
   {
-    system = "perlbal", title = "What lies on an idle connection answers the next request",
-    where = { point = "response_end", ending = "200+fin", response = CL },
+    system = "perlbal", title = "A second response behind the first one answers the next request",
+    where = { request = { "get", "put", "delete", "post-empty", "post-small" }, point = "response_end",
+              ending = "200+fin", response = CL },
     is = { verdict = "clean", next_broken = "R8" },
-    what = "A second response right behind the first one stays unread on the parked connection, and the next "
-      .. "request gets it as its answer ({n} cells).",
-    rule = "R8: what comes unsolicited on an idle connection retires it.",
-    cure = { variant = "perlbal:not-persistent", is = { next = "clean" } },
-    change = "`persist_backend = off` changes it.",
+    what = "Where the backend sends a response that nobody has asked for right behind the one that was, the client gets "
+      .. "it as the answer of its next request ({n} cells).",
+    rule = "R8: a request gets its own response; what comes unsolicited retires the connection.",
+    cure = { none = { "perlbal:not-persistent", "perlbal:verify" } },
+    change = "`persist_backend = off` does not change it.",
   },
   {
     system = "nginx", title = "A 103 is passed on as the final response",

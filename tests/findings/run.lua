@@ -67,8 +67,9 @@ local function main()
       versions[group.name] = { title = drivers.find(group.name).title, version = systems.version(system) }
     end
   end
-  local file <close> = assert(io.open(DIR .. "/versions.json", "w"))
+  local file = assert(io.open(DIR .. "/versions.json", "w"))
   file:write(cjson.encode(versions), "\n")
+  file:close()
   for _, kind in ipairs { "proxies", "clients" } do
     for _, group in ipairs(lists[kind]) do
       for _, name in ipairs(group) do
