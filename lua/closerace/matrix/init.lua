@@ -210,7 +210,7 @@ end
 local Theatre = {}
 Theatre.__index = Theatre
 
--- A program that could not be played with so many times in a row will not be started again.
+-- A program that did not start so many times in a row will not be started again.  One that dies of a cell will.
 local MAX_FAILURES = 3
 
 function Theatre.open(matrix, is_quick)
@@ -232,12 +232,13 @@ function Theatre:play(cell, n)
     return row.unplayed(cell, n, matrix.system.name, "failed", self.why)
   end
   local good, result = pcall(function()
+    self.n_failures = self.n_failures + 1
     self.stage = self.stage or stages.open {
       system = matrix.system, sizes = matrix.sizes, is_quick = self.is_quick,
     }
+    self.n_failures = 0
     return play(self.stage, cell, n, matrix.times)
   end)
-  self.n_failures = good and 0 or self.n_failures + 1
   if good then return result end
   if core.is_interrupted() then error(result, 0) end
   self.why = tostring(result)
