@@ -75,8 +75,8 @@ return {
     where = { request = { "get", "put", "delete", "post-empty", "post-small" }, point = "response_end",
               ending = "200+fin", response = CL },
     is = { verdict = "clean", next_broken = "R8" },
-    what = "Where the backend sends a response that nobody has asked for right behind the one that was, the client gets "
-      .. "it as the answer of its next request ({n} cells).",
+    what = "Where the backend sends a response that nobody has asked for right behind the one that was, the client "
+      .. "gets it as the answer of its next request ({n} cells).",
     rule = "R8: a request gets its own response; what comes unsolicited retires the connection.",
     cure = { none = { "perlbal:not-persistent", "perlbal:verify" } },
     change = "`persist_backend = off` does not change it.",
