@@ -72,6 +72,8 @@ struct sut {
 	char *env[ARGS_MAX + 1];
 };
 
+static unsigned n_running;
+
 /* -------------------------------------------------------- substitution -- */
 
 static void
@@ -329,9 +331,10 @@ sut_free(void *arg)
 	free_event(s->exit_event);
 	free_event(s->output.event);
 	free_event(s->errors.event);
-	if (s->runs)
+	if (s->runs) {
 		warden_end(&s->warden);
-	else
+		n_running--;
+	} else
 		folder_remove(s->dir);
 	if (s->output.fd >= 0)
 		close(s->output.fd);
@@ -387,6 +390,7 @@ start(struct sut *s, int listen_fd, bool apart)
 	if (error != 0)
 		return error;
 	s->runs = true;
+	n_running++;
 	s->tree = tree_new(s->warden.pid);
 	return s->tree != NULL && watch(s) ? 0 : ENOMEM;
 }
@@ -495,6 +499,12 @@ sut_new(struct lab *lab, const struct sut_options *o, char *error,
 	lab_go_real(lab);
 	lab_note(lab, "sut", s->number, "started", 0, s->argv[0]);
 	return s;
+}
+
+bool
+sut_any_runs(void)
+{
+	return n_running > 0;
 }
 
 unsigned

@@ -54,6 +54,10 @@ struct sut_options {
 struct sut *sut_new(
     struct lab *, const struct sut_options *, char *error, size_t error_size);
 
+/* Does this process have any?  Then it must not fork: the child would hold on
+ * to what ends them. */
+bool sut_any_runs(void);
+
 unsigned sut_number(const struct sut *);
 const struct sockaddr_in *sut_address(const struct sut *); /* or NULL */
 int sut_pid(const struct sut *);

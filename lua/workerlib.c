@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "harness/lab.h"
+#include "harness/sut.h"
 #include "lua/workerlib.h"
 
 #define WORKER_CLASS "closerace.worker"
@@ -120,6 +121,10 @@ workerlib_new(lua_State *L)
 	int fds[2];
 
 	luaL_checktype(L, 1, LUA_TFUNCTION);
+	if (sut_any_runs())
+		return luaL_error(L,
+		    "processes cannot be made while a lab with a program under "
+		    "test is open; close it first");
 	lua_settop(L, 1);
 	w = lua_newuserdatauv(L, sizeof *w, 0);
 	memset(w, 0, sizeof *w);

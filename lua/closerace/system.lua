@@ -60,6 +60,13 @@ function systems.own(options)
   }
 end
 
+--- Start a program.  Where that fails, its words are told, and no place in our own source.
+local function launch(lab, options)
+  local good, sut = pcall(lab.sut, lab, options)
+  if good then return sut end
+  error((tostring(sut):gsub("^[^\n]-lab:sut: ", "")), 0)
+end
+
 --- Start a program: fill in what the lab does not know.
 local function start(lab, backend, program)
   local words = { PROGRAM = program.path, USER = os.getenv "USER" or "root" }
@@ -72,10 +79,10 @@ local function start(lab, backend, program)
     for key, text in pairs(list or {}) do filled[key] = fill(text) end
     return filled
   end
-  return lab:sut {
+  return launch(lab, {
     to = backend, argv = fill_all(program.argv), env = fill_all(program.env), files = fill_all(program.files),
     config = program.config and fill(program.config), apart = program.apart,
-  }
+  })
 end
 
 --- Our own proxy as a process of its own, so that time is real.
@@ -94,7 +101,7 @@ function systems.alone(options, words)
   return {
     name = name_of(options), patience_ms = PATIENCE_MS,
     open = function(lab, backend)
-      return lab:sut { to = backend, argv = argv, files = files }
+      return launch(lab, { to = backend, argv = argv, files = files })
     end,
   }
 end
@@ -187,10 +194,10 @@ function systems.client_command(command, request)
       return other.name ~= request and ("the command makes the request %s only"):format(request) or nil
     end,
     run = function(lab, backend, job)
-      return lab:sut {
+      return launch(lab, {
         to = backend, argv = { "sh", "-c", command }, apart = true,
         env = { "URL=" .. job.url, "WARM=" .. job.warm, "GATE=" .. (job.gate or "") },
-      }
+      })
     end,
     reads = function() return nil end,
   }
@@ -231,7 +238,7 @@ function systems.command(command)
   return {
     name = quoted(command), kind = "proxy", patience_ms = PATIENCE_MS,
     open = function(lab, backend)
-      return lab:sut { to = backend, argv = { "sh", "-c", "exec " .. command } }
+      return launch(lab, { to = backend, argv = { "sh", "-c", "exec " .. command } })
     end,
   }
 end
