@@ -9,7 +9,8 @@ local USAGE = [[
 usage: closerace diff [OPTION]… OLD NEW
 
 Compares two runs of the matrix (closerace matrix --save FILE, or --format jsonl)
-cell by cell, and shows those whose outcome changed.
+cell by cell, and shows those whose outcome changed.  Where a file has the rows of
+several systems, each is compared with the one of the same name.
 
   --common   ignore cells that only one of them has
   --quiet    the summary only
@@ -45,38 +46,53 @@ local function digest(r)
   return { signature = r.state .. row.signature(r), harm = harm(r), outcome = outcome(r) }
 end
 
+--- A file's rows: for each system, by cell; and all of them in their order.
 local function read_all(path)
-  local map, list = {}, {}
+  local all = { systems = {}, list = {} }
   for r in rows.read(path) do
-    if not map[r.cell] then list[#list + 1] = r.cell end
-    map[r.cell] = digest(r)
+    local name = r.system or "unknown"
+    local cells = all[name]
+    if not cells then
+      cells = {}
+      all[name], all.systems[#all.systems + 1] = cells, name
+    end
+    if not cells[r.cell] then all.list[#all.list + 1] = { system = name, cell = r.cell } end
+    cells[r.cell] = digest(r)
   end
-  return map, list
+  return all
+end
+
+--- A system is compared with the one of its name; but where each file has a single one, with that.
+local function counterpart(all, other, name)
+  if #all.systems == 1 and #other.systems == 1 then return other[other.systems[1]] end
+  return other[name] or {}
 end
 
 local function compare(old_path, new_path, run)
   local counts = { same = 0, worse = 0, better = 0, changed = 0, added = 0, gone = 0 }
-  local function say(kind, colour, cell, text)
+  local old, new = read_all(old_path), read_all(new_path)
+  local has_several = #old.systems > 1 or #new.systems > 1
+  local function say(kind, colour, one, text)
     counts[kind] = counts[kind] + 1
     if run.quiet then return end
-    print(("%s %s\n         %s"):format(paint.text(("%-8s"):format(kind), colour), cell, text))
+    local where = has_several and ("%s: %s"):format(one.system, one.cell) or one.cell
+    print(("%s %s\n         %s"):format(paint.text(("%-8s"):format(kind), colour), where, text))
   end
-  local old, list = read_all(old_path)
-  local new, more = read_all(new_path)
-  for _, cell in ipairs(list) do
-    local a, b = old[cell], new[cell]
+  for _, one in ipairs(old.list) do
+    local a, b = old[one.system][one.cell], counterpart(old, new, one.system)[one.cell]
     if b and a.signature == b.signature then
       counts.same = counts.same + 1
     elseif b then
       local kind = b.harm > a.harm and "worse" or b.harm < a.harm and "better" or "changed"
-      say(kind, kind == "worse" and "red" or kind == "better" and "green" or nil, cell,
+      say(kind, kind == "worse" and "red" or kind == "better" and "green" or nil, one,
         ("%s  ->  %s"):format(a.outcome, b.outcome))
     elseif not run.common then
-      say("gone", "red", cell, "it was: " .. a.outcome)
+      say("gone", "red", one, "it was: " .. a.outcome)
     end
   end
-  for _, cell in ipairs(more) do
-    if not old[cell] and not run.common then counts.added = counts.added + 1 end
+  for _, one in ipairs(new.list) do
+    local is_new = not counterpart(new, old, one.system)[one.cell]
+    if is_new and not run.common then counts.added = counts.added + 1 end
   end
   print(("%d worse, %d better, %d changed otherwise, %d gone, %d new, %d the same"):format(
     counts.worse, counts.better, counts.changed, counts.gone, counts.added, counts.same))

@@ -10,8 +10,8 @@ local USAGE = [[
 usage: closerace merge [OPTION]… FILE…
 
 Puts the JSON Lines of several shares together (closerace matrix --shard I/N
---format jsonl -o FILE), in the order of their cells, and reports them as one run.
-A cell that two files tell differently has varied.
+--format jsonl -o FILE), in the order of their cells, system by system, and reports
+them as one run.  A cell that two files tell differently has varied.
 
   --format FORMAT    table (default), jsonl, tap, junit; may be repeated
   -o, --output FILE  where the format before it goes
@@ -23,19 +23,26 @@ exit status: 0 all held; 1 a violation, an outcome that varied, or cells that ar
 missing; 2 wrong usage
 ]]
 
-local function add(all, r, path)
-  if math.type(r.n) ~= "integer" or math.type(r.of) ~= "integer" then
-    error(("%s: %s: the row does not tell which cell of how many it is"):format(path, r.cell), 0)
+local function another_run(path, cell, one, all)
+  error(("%s: %s: it is of another run (%s, %d cells) than the files before (%s, %d cells)"):format(
+    path, cell, one.name, one.of, all[1].name, all[1].of), 0)
+end
+
+--- What is known of the cells of a row's system; they are counted for each system.
+local function part_of(all, r)
+  local part = all[r.system]
+  if not part then
+    part = { name = r.system, of = r.of, rows = {}, n = 0 }
+    all[r.system], all[#all + 1] = part, part
   end
-  all.of, all.system = all.of or r.of, all.system or r.system
-  if r.of ~= all.of or r.system ~= all.system then
-    error(("%s: %s: it is of another run (%s, %d cells) than the files before (%s, %d cells)"):format(
-      path, r.cell, r.system, r.of, all.system, all.of), 0)
-  end
-  local known = all.rows[r.n]
+  return part
+end
+
+local function add(part, r, path)
+  local known = part.rows[r.n]
   if not known then
-    all.rows[r.n] = r
-    all.n = all.n + 1
+    part.rows[r.n] = r
+    part.n = part.n + 1
   elseif known.cell ~= r.cell then
     error(("%s: %s: another file has %s in its place"):format(path, r.cell, known.cell), 0)
   elseif known.state ~= "varied" and not row.are_same(known, r) then
@@ -44,31 +51,58 @@ local function add(all, r, path)
   end
 end
 
+--- A share has no row of a system that has fewer cells than there are shares; but one that has nothing in common with
+-- the files before is of another run.
 local function gather(paths)
-  local all = { rows = {}, n = 0 }
+  local all = {}
   for _, path in ipairs(paths) do
-    for r in rows.read(path) do add(all, r, path) end
+    local n_before, is_akin, cell = #all, #all == 0, nil
+    for r in rows.read(path) do
+      if math.type(r.n) ~= "integer" or math.type(r.of) ~= "integer" or not r.system then
+        error(("%s: %s: the row does not tell which cell of how many it is"):format(path, r.cell), 0)
+      end
+      local part = part_of(all, r)
+      if r.of ~= part.of then another_run(path, r.cell, { name = r.system, of = r.of }, all) end
+      cell = cell or r.cell
+      for i = 1, n_before do is_akin = is_akin or all[i] == part end
+      add(part, r, path)
+    end
+    if cell and not is_akin then another_run(path, cell, all[#all], all) end
   end
-  if all.n == 0 then error("there is no row in these files", 0) end
+  if #all == 0 then error("there is no row in these files", 0) end
   return all
+end
+
+local function names_of(all)
+  local names = {}
+  for i, part in ipairs(all) do names[i] = part.name end
+  return table.concat(names, ", ")
+end
+
+--- Walk over what is there, system by system.
+local function write(all, outputs)
+  for _, part in ipairs(all) do
+    for n = 1, part.of do
+      local r = part.rows[n]
+      if r and not outputs:row(r) then return end
+    end
+  end
 end
 
 local function merge(paths, run)
   local all = gather(paths)
-  local ms, missing = 0, all.of - all.n
-  local outputs <close> = Outputs.open(run.outputs, run.save, {
-    n = all.n, system = all.system, replay = system.replay, is_failure = Outputs.failure_test(run.strict),
-  })
-  for n = 1, all.of do
-    local r = all.rows[n]
-    if r then
-      ms = ms + (r.ms or 0)
-      if not outputs:row(r) then break end
-    end
+  local ms, n, of = 0, 0, 0
+  for _, part in ipairs(all) do
+    n, of = n + part.n, of + part.of
+    for _, r in pairs(part.rows) do ms = ms + (r.ms or 0) end
   end
+  local outputs <close> = Outputs.open(run.outputs, run.save, {
+    n = n, system = names_of(all), replay = system.replay, is_failure = Outputs.failure_test(run.strict),
+  })
+  write(all, outputs)
   outputs:finish { ms = ms }
-  if missing == 0 then return outputs:status(run.strict) end
-  io.stderr:write(("closerace merge: %d of %d cells are missing\n"):format(missing, all.of))
+  if n == of then return outputs:status(run.strict) end
+  io.stderr:write(("closerace merge: %d of %d cells are missing\n"):format(of - n, of))
   return 1
 end
 
