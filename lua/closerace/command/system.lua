@@ -71,10 +71,14 @@ function system.chosen(chosen)
     return { systems.own(chosen.proxy) }
   end
   local names, why = spread(chosen.sut)
-  local list = {}
-  for i, name in ipairs(names or {}) do
-    list[i], why = systems.driven(name)
-    if not list[i] then break end
+  local list, is_there = {}, {}
+  for _, name in ipairs(names or {}) do
+    local one
+    one, why = systems.driven(name)
+    if not one then break end
+    -- A variant may have been named beside `all`; its rows would be there twice.
+    if not is_there[one.name] then list[#list + 1] = one end
+    is_there[one.name] = true
   end
   if why then return nil, "--sut: " .. why end
   return list
