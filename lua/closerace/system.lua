@@ -27,10 +27,12 @@ local systems = {}
 local OWN_PATIENCE_MS = 3600000
 local PATIENCE_MS = 5000
 
+--- A word as a shell would read it.
 local function quoted(text)
   if text:find "^[%w_./:,=+@#-]+$" then return text end
   return "'" .. text:gsub("'", "'\\''") .. "'"
 end
+systems.quoted = quoted
 
 --- The options that are not as they are by default, as a shell would read them.
 local function name_of(options)

@@ -94,7 +94,8 @@ function system.replay(r)
   elseif r.system:find "%$URL" or r.system:find "%${URL}" then
     options = (" --client-cmd %s%s"):format(r.system, r.request == "get" and "" or " --client-request " .. r.request)
   else
-    options = (r.system:find " " and " --proxy-cmd " or " --sut ") .. r.system
+    -- A command has $LISTEN in it, so its name is quoted already; a driver's file may be anywhere.
+    options = r.system:find "^'" and " --proxy-cmd " .. r.system or " --sut " .. systems.quoted(r.system)
   end
   return ("closerace trial %s%s"):format(r.cell, options)
 end
