@@ -47,7 +47,8 @@ Q     := $(if $(V),,@)
 RUN_PACKAGES  := gcc libc6-dev pkg-config libevent-dev libmicrohttpd-dev \
                  liblua5.4-dev lua5.4 lua-cjson node-llhttp
 TEST_PACKAGES := $(RUN_PACKAGES) lua-busted lua-check clang-format libasan8 \
-                 libubsan1 valgrind curl nodejs haproxy jq libxml2-utils perl parallel
+                 libubsan1 valgrind curl nodejs haproxy perlbal nginx-light jq \
+                 libxml2-utils perl parallel
 BENCH_PACKAGES := $(RUN_PACKAGES) haproxy nginx-light wrk curl
 CLIENT_PACKAGES := $(RUN_PACKAGES) nodejs curl wrk nghttp2-client chromium
 SUT_PACKAGES := $(RUN_PACKAGES) haproxy perlbal nginx-light varnish squid trafficserver \

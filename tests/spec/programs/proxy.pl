@@ -1,0 +1,75 @@
+#!/usr/bin/perl
+# A reverse proxy for specs, one request after the other: proxy.pl HOW LISTEN BACKEND
+#
+#   relay   each request over a connection of its own
+#   fickle  the same, but every second request for /bytes gets a 503 of its own
+#   mortal  the same, but a POST that gets no answer is its end
+#   mute    it reads, and never answers
+#   error   every request gets a 500 of its own
+#   busy    it listens, and never does anything else, in a loop
+use strict;
+use warnings;
+use IO::Select;
+use IO::Socket::INET;
+
+my ($how, $listen, $backend) = @ARGV;
+my $listener = IO::Socket::INET->new(LocalAddr => $listen, Listen => 64, ReuseAddr => 1) or die "listen: $@\n";
+my $select = IO::Select->new($listener);
+my ($n_asked, %read) = (0);
+
+if ($how eq 'busy') {
+    while (1) { }
+}
+
+sub let_go {
+    my ($client) = @_;
+    $select->remove($client);
+    delete $read{$client};
+    close $client;
+}
+
+# Hand a request on.  Returns all that comes until the backend has closed.
+sub ask {
+    my ($request) = @_;
+    $request =~ s/\r\n/\r\nConnection: close\r\n/;
+    my $origin = IO::Socket::INET->new(PeerAddr => $backend) or return '';
+    syswrite $origin, $request;
+    my $answer = '';
+    while (sysread $origin, $answer, 65536, length $answer) { }
+    return $answer;
+}
+
+sub refuse {
+    my ($client, $status) = @_;
+    syswrite $client, "HTTP/1.1 $status\r\nContent-Length: 3\r\n\r\nno\n";
+}
+
+sub serve {
+    my ($client, $request) = @_;
+    return if $how eq 'mute';
+    return refuse $client, '500 Never' if $how eq 'error';
+    return refuse $client, '503 Not Now' if $how eq 'fickle' && $request =~ m{^\w+ /bytes} && $n_asked++ % 2;
+    my $answer = ask $request;
+    die "a POST without an answer is my end\n" if $how eq 'mortal' && $answer eq '' && $request =~ /^POST/;
+    syswrite $client, $answer;
+    let_go $client;
+}
+
+while (1) {
+    for my $one ($select->can_read) {
+        if ($one == $listener) {
+            my $client = $listener->accept or next;
+            $select->add($client);
+            $read{$client} = '';
+        } elsif (!sysread $one, $read{$one}, 65536, length $read{$one}) {
+            let_go $one;
+        } elsif ($read{$one} =~ /^(.*?\r\n\r\n)(.*)$/s) {
+            my ($head, $body) = ($1, $2);
+            my ($length) = $head =~ /\r\nContent-Length: *(\d+)/i;
+            next if length $body < ($length // 0);
+            my $request = $read{$one};
+            $read{$one} = '';
+            serve $one, $request;
+        }
+    }
+}
