@@ -99,7 +99,7 @@ end
 
 describe("HAProxy and Perlbal", function()
   local folder, result, rows, of, names, saved
-  setup(function()
+  lazy_setup(function()
     if lack("haproxy", "perlbal", "vanish") then return end
     folder = shell.folder()
     result = matrix(("--sut haproxy:empty,perlbal %s --format jsonl -o %s/rows --save %s/saved"):format(
@@ -108,7 +108,7 @@ describe("HAProxy and Perlbal", function()
     saved = slurp(folder .. "/saved")
     names = { "haproxy:retry-on=conn-and-empty", "perlbal" }
   end)
-  teardown(shell.clean)
+  lazy_teardown(shell.clean)
 
   --- `it`, where they are there.
   local function it_can(sentence, test)
@@ -212,7 +212,7 @@ end)
 describe("a POST", function()
   local of
   local why = lack("haproxy", "nginx")
-  setup(function()
+  lazy_setup(function()
     if why then return end
     of = select(2, rows_of(matrix("--sut haproxy:none,haproxy:always,haproxy:always-all-errors,nginx:two-non-idempotent"
       .. " --request post-small --point idle,arrival,request_byte,request_end,executed,response_byte --ending fin,rst"
