@@ -372,18 +372,37 @@ describe("a program that is not well", function()
     }, found)
   end)
 
-  it("and dies again and again, is not started for ever; its rows are all there", function()
+  it("and dies again and again, is started again each time; its other cells are played", function()
     local folder = shell.folder()
     local counted = ("sh -c 'echo >>%s/starts; exec \"$@\"' sh "):format(folder)
     local result = matrix(("--format jsonl --proxy-cmd %s%sfin,rst,half,plain"):format(
       proxy_cmd("mortal", counted), MORTAL))
     assert.equal(1, result.status)
     local rows = rows_of(result.stdout)
-    local n_failed = #rows_where(rows, function(r) return r.state == "failed" end)
     assert.equal(rows[1].of, #rows)
-    -- One start for the plan, and one for each death but those behind the third in a row.
-    assert.is_true(#slurp(folder .. "/starts") < n_failed)
-    for _, r in ipairs(rows) do assert.equal(r.request == "get", r.state ~= "failed", r.cell) end
+    local n_failed = 0
+    for _, r in ipairs(rows) do
+      local kills = r.request == "post-small" and r.point ~= "response_end"
+      assert.equal(kills, r.state == "failed", r.cell)
+      n_failed = n_failed + (kills and 1 or 0)
+    end
+    -- One start for the plan, one for the first cell, and one behind each death.
+    assert.equal(2 + n_failed, #slurp(folder .. "/starts"))
+  end)
+
+  it("and does not start again, is given up after three times; its rows are all there", function()
+    local folder = shell.folder()
+    local once = ("sh -c 'echo >>%s/starts; [ $(wc -l <%s/starts) -lt 3 ] || { echo no more; exit 1; }; "
+      .. "exec \"$@\"' sh "):format(folder, folder)
+    local result = matrix(("--format jsonl --proxy-cmd %s%sfin,rst,half,plain"):format(
+      proxy_cmd("mortal", once), MORTAL))
+    assert.equal(1, result.status)
+    local rows = rows_of(result.stdout)
+    assert.equal(rows[1].of, #rows)
+    assert.equal("failed", rows[#rows].state)
+    has(rows[#rows].why, "no more")
+    -- It starts for the plan and for the first cells; then it dies, and three times it does not.
+    assert.equal(2 + 3, #slurp(folder .. "/starts"))
   end)
 end)
 

@@ -29,7 +29,7 @@ proxy.server = ( "" => (
   variants = {
     { name = "streaming", ["stream-request-body"] = "2" },
   },
-  patience_ms = 4000,
+  patience_ms = 3400,
   trap = "It never keeps a connection to the backend alive, whatever is set: only a fresh connection measures "
     .. "lighttpd.  Its timeouts are whole seconds, looked at once a second: a stall is told after some 3 s.",
 }
