@@ -9,6 +9,10 @@
 #include "harness/sut.h"
 #include "harness/trace.h"
 
+/* How long nobody looks, at first and at last: many doze side by side. */
+#define SHORT_NS 200000
+#define LONG_NS	 6400000
+
 static int64_t
 now_ms(void)
 {
@@ -127,7 +131,7 @@ any_ran(struct lab *lab)
 enum lab_outcome
 turns_doze(struct lab *lab, int ms, int *dozed_ms)
 {
-	const struct timespec moment = { 0, 500000 };
+	struct timespec moment = { 0, SHORT_NS };
 	int64_t start_ms = now_ms(), due_ms;
 
 	do {
@@ -137,6 +141,8 @@ turns_doze(struct lab *lab, int ms, int *dozed_ms)
 		if (any_ran(lab) || (due_ms >= 0 && due_ms <= lab_now_ms(lab)))
 			break;
 		nanosleep(&moment, NULL);
+		if (moment.tv_nsec < LONG_NS)
+			moment.tv_nsec *= 2;
 		*dozed_ms = (int)(now_ms() - start_ms);
 	} while (*dozed_ms < ms);
 	return LAB_MOVED;
