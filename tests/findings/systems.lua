@@ -13,7 +13,7 @@ local proxies = {
 }
 
 local clients = {
-  { "curl", "retry" },
+  { "curl" },
   { "node-http" }, { "node-fetch" }, { "python-http" },
   { "python-requests", "one", "any" }, { "python-urllib3", "any" },
   { "go", "all-idempotent" }, { "java", "all-methods" }, { "java-urlconnection", "no-retry-post" },

@@ -476,7 +476,6 @@ describe("lab:sut", function()
       { "lab:sut { to = backend, argv = { 'sh' }, env = { A = '1' } }", "env", "list" },
       { "lab:sut { to = backend, argv = { 'sh' }, config = 5 }", "config", "expected a string" },
       { "lab:sut { to = backend, argv = { 'sh' }, cfg = 'x' }", "unknown option 'cfg'", "to, argv, config, env" },
-      { "lab:sut { to = backend, argv = { 'sh', '$LISTEN' } }", "$LISTEN without $LISTEN_FD" },
       { "local list = { 'sh' } for i = 2, 65 do list[i] = 'x' end lab:sut { to = backend, argv = list }", "argv",
         "64" },
     }
