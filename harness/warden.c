@@ -29,6 +29,8 @@ struct report {
 	int status;
 };
 
+static int held_fd = -1; /* what every warden holds */
+
 /* ---------------------------------------------------------- the program -- */
 
 /* Close descriptors from first to last.  Not every kernel, nor whoever stands
@@ -225,7 +227,7 @@ static void
 let_go(struct warden_order *o, int *leash_fd, int *report_fd)
 {
 	int *const needed[] = { &o->listen_fd, &o->output_fd, &o->error_fd,
-		leash_fd, report_fd };
+		leash_fd, report_fd, &held_fd };
 	int null_fd, next = STDERR_FILENO + 1;
 
 	for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
@@ -276,6 +278,12 @@ close_pair(const int fds[2])
 {
 	close(fds[0]);
 	close(fds[1]);
+}
+
+void
+warden_hold(int fd)
+{
+	held_fd = fd;
 }
 
 int

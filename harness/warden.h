@@ -31,6 +31,11 @@ struct warden {
 	int report_fd; /* readable when the program has ended */
 };
 
+/* Let every warden that is started from now on hold a descriptor until it has
+ * ended, so that who has the other end of a pipe learns that all have.  fd
+ * stays the caller's; -1: none. */
+void warden_hold(int fd);
+
 /* Start the program.
  *
  * Owns:    warden_end() ends it.

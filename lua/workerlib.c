@@ -3,7 +3,8 @@
  *
  * A fork, not a new program: what the script has prepared is there already.
  * Nothing of it outlives the script: a worker dies with its parent, and is
- * ended with its handle.
+ * ended with its handle.  The programs under test that it has started end
+ * then, too; their wardens hold a pipe, whose end tells that all have gone.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +24,7 @@
 
 #include "harness/lab.h"
 #include "harness/sut.h"
+#include "harness/warden.h"
 #include "lua/workerlib.h"
 
 #define WORKER_CLASS "closerace.worker"
@@ -31,7 +33,8 @@
 struct worker {
 	pid_t pid; /* 0: reaped */
 	FILE *lines;
-	int status; /* as waitpid() tells it */
+	int wardens_fd; /* -1: closed; ends when nobody's warden is there */
+	int status;	/* as waitpid() tells it */
 };
 
 /* ------------------------------------------------------------- the child -- */
@@ -118,7 +121,7 @@ workerlib_new(lua_State *L)
 {
 	struct worker *w;
 	pid_t parent = getpid();
-	int fds[2];
+	int fds[2], wardens[2];
 
 	luaL_checktype(L, 1, LUA_TFUNCTION);
 	if (sut_any_runs())
@@ -128,17 +131,25 @@ workerlib_new(lua_State *L)
 	lua_settop(L, 1);
 	w = lua_newuserdatauv(L, sizeof *w, 0);
 	memset(w, 0, sizeof *w);
+	w->wardens_fd = -1;
 	luaL_setmetatable(L, WORKER_CLASS);
-	if (pipe2(fds, O_CLOEXEC) != 0)
+	if (pipe2(wardens, O_CLOEXEC) != 0)
 		return luaL_error(L, "core.worker: %s", strerror(errno));
+	w->wardens_fd = wardens[0];
+	if (pipe2(fds, O_CLOEXEC) != 0) {
+		close(wardens[1]);
+		return luaL_error(L, "core.worker: %s", strerror(errno));
+	}
 	fcntl(fds[0], F_SETPIPE_SZ, PIPE_SIZE); /* or what is allowed */
 	fflush(NULL);
 	w->pid = fork();
 	if (w->pid == 0) {
 		close(fds[0]);
+		warden_hold(wardens[1]);
 		run_child(L, fds[1], parent);
 	}
 	close(fds[1]);
+	close(wardens[1]);
 	w->lines = w->pid > 0 ? fdopen(fds[0], "r") : NULL;
 	if (w->lines == NULL) {
 		close(fds[0]);
@@ -195,6 +206,20 @@ worker_status(lua_State *L)
 	return 2;
 }
 
+/* Wait until no warden of the worker's programs is there any more. */
+static void
+await_wardens(struct worker *w)
+{
+	char none;
+
+	if (w->wardens_fd < 0)
+		return;
+	while (read(w->wardens_fd, &none, 1) < 0 && errno == EINTR)
+		continue;
+	close(w->wardens_fd);
+	w->wardens_fd = -1;
+}
+
 /* worker:close(), and the end of its scope: it is ended where it has not */
 static int
 worker_close(lua_State *L)
@@ -207,6 +232,7 @@ worker_close(lua_State *L)
 	if (w->pid > 0)
 		kill(w->pid, SIGKILL);
 	reap(w);
+	await_wardens(w);
 	return 0;
 }
 
