@@ -25,7 +25,7 @@ local harm_of = { clean = 0, refused = 2, ghost = 3, hung = 4, phantom = 5, garb
 
 local function harm(r)
   if r.state == "failed" then return 600 end
-  if r.state == "skipped" or r.state == "not reached" then return 50 end
+  if r.state == "skipped" or r.state == "not reached" or r.state == "undecided" then return 50 end
   local verdict = harm_of[r.verdict] or (tostring(r.told):find "^2" and 1 or 3)
   return verdict + (r.violation and 1000 or 0) + (r.state == "varied" and 500 or 0) + (r.advice and 100 or 0)
 end

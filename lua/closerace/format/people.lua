@@ -68,6 +68,8 @@ function People:row(r)
     table.insert(self.trouble, r)
   elseif r.state == "not reached" or r.state == "skipped" then
     count(self.missed, ("%s: %s"):format(r.state, r.why))
+  elseif r.state == "undecided" then
+    count(self.missed, "undecided: queued in that order, it does not always come to the same")
   end
 end
 
