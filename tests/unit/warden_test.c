@@ -328,6 +328,7 @@ daemon_ends_with_us(void)
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	if (pipe2(told, O_CLOEXEC) != 0)
 		abort();
+	fflush(stdout);
 	us = fork();
 	if (us == 0) {
 		start(&mine, -1, argv);
