@@ -311,7 +311,7 @@ local function play_beside(self, is_quick)
 end
 
 -- Cells that wait in real time are played beside one another, by so many processes; by fewer, where each needs much.
-local WAITERS, SLOW_WAITERS = 40, 20
+local WAITERS, SLOW_WAITERS = 40, 12
 
 --- Walk over the rows of the cells that have to wait.
 -- @param waiting  k → true

@@ -12,8 +12,8 @@ Stage.__index = Stage
 -- A client that expects 100 (Continue) and gets none sends its body all the same (RFC 9110 10.1.1).
 local EXPECT_MS = 1000
 
--- A program that is still busy after that long was not made to rest.
-local REST_MS = 10000
+-- A program that is still busy after that long was not made to rest; as it starts, it may have much to do.
+local REST_MS, START_MS = 10000, 60000
 
 -- A program that does not answer so soon without any fault, never will.
 local MEASURE_MS = 2000
@@ -29,7 +29,7 @@ local DOZE_MS = 50
 function Stage.open(options)
   local system = options.system
   if system.is_command then return command_stage.open(options) end
-  local lab = core.lab { deadline_ms = 60000, timeline = options.timeline or false, private = true }
+  local lab = core.lab { deadline_ms = 120000, timeline = options.timeline or false, private = true }
   local backend = lab:backend()
   local good, target = pcall(system.open, lab, backend)
   if not good then
@@ -41,7 +41,7 @@ function Stage.open(options)
   local self = setmetatable({
     lab = lab, backend = backend, system = system, target = target, sizes = options.sizes or {}, wires = {},
     warm_client = client(), other_client = client(), cannot_vanish = core.cannot_vanish(), n_plays = 0,
-    is_quick = options.is_quick,
+    is_quick = options.is_quick, rest_ms = START_MS,
   }, Stage)
   if system.is_ours then return self end
   good, target = pcall(Stage.greet, self)
@@ -70,7 +70,7 @@ end
 function Stage:settle()
   if self.system.is_ours then
     self.lab:advance(0)
-  elseif not self.lab:rest(REST_MS) then
+  elseif not self.lab:rest(self.rest_ms) then
     self:check()
     error(("%s is busy and does not come to rest"):format(self.system.name), 0)
   end
@@ -185,6 +185,7 @@ function Stage:greet()
     self.n_plays = n
     reply = ask(self, "w", WARM, "/warm")
     if reply.status == 200 and reply.complete then
+      self.rest_ms = REST_MS
       self.lab:reset()
       self:settle()
       self.is_blind = ask(self, "n", NEXT, "/next").status ~= 200
@@ -240,7 +241,8 @@ local function try_to_measure(stage, request, response)
   stage:check()
   local why = ("without any fault, %s answers the request %s (%s) with %s"):format(
     stage.system.name, request.name, response.name, tostring(reply))
-  if stage.system.is_ours or not reply.complete then error(why, 0) end
+  if stage.system.is_ours then error(why, 0) end
+  if not reply.complete then error(("%s; it said: %s"):format(why, stage.target.output:sub(-500)), 0) end
   return nil, why
 end
 
