@@ -11,7 +11,8 @@ local systems = require "closerace.system"
 
 local closerace = shell.program "closerace"
 
-local WANTED = "--request get,post-small --ending fin,rst,vanish,408+fin --second none --response cl"
+-- No `vanish`: most of its cells wait for the program's own timeouts, which on a busy machine go by too soon.
+local WANTED = "--request get,post-small --ending fin,rst,half,408+fin --second none --response cl"
 local baselines = {
   { system = "haproxy:empty", version = "2.6.12", file = "haproxy.jsonl" },
   { system = "perlbal", version = "1.80", file = "perlbal.jsonl" },
@@ -100,7 +101,7 @@ end
 describe("HAProxy and Perlbal", function()
   local folder, result, rows, of, names, saved
   lazy_setup(function()
-    if lack("haproxy", "perlbal", "vanish") then return end
+    if lack("haproxy", "perlbal") then return end
     folder = shell.folder()
     result = matrix(("--sut haproxy:empty,perlbal %s --format jsonl -o %s/rows --save %s/saved"):format(
       WANTED, folder, folder))
@@ -112,7 +113,7 @@ describe("HAProxy and Perlbal", function()
 
   --- `it`, where they are there.
   local function it_can(sentence, test)
-    local why = lack("haproxy", "perlbal", "vanish")
+    local why = lack("haproxy", "perlbal")
     if why then pending(sentence .. " (" .. why .. ")") else it(sentence, test) end
   end
 
