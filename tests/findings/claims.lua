@@ -35,7 +35,7 @@ return {
       .. "executed again ({n} cells).",
     rule = "R2: a method that is not idempotent must not be repeated by a proxy on its own.",
     cure = { variant = "haproxy:empty-no-post", is = { verdict = "ghost", attempts = 1 } },
-    change = "`http-request disable-l7-retry if METH_POST` keeps it from being sent again, and only it.",
+    change = "`http-request disable-l7-retry if METH_POST` keeps it from being sent again.",
   },
   {
     system = "haproxy", title = "A 408 that crossed the request is given to the client",
@@ -52,8 +52,8 @@ return {
     where = { point = BEFORE_ANSWER, ending = BY_END, second = "none" },
     is = { verdict = "hung", attempts = 1, broken = "R1" },
     what = "Where the backend ends the connection without a byte of an answer, by FIN or reset, Perlbal "
-      .. "neither sends the request again nor tells the client: it waits until an idle timeout of Perlbal's own "
-      .. "({n} cells).",
+      .. "neither sends the request again nor tells the client, which waits ({n} cells, each given up after 0.3 s "
+      .. "in which nothing moved any more).",
     rule = "R1: a close is to be recovered from; R3 would have it sent again.",
     cure = { none = { "perlbal:not-persistent", "perlbal:verify", "perlbal:buffered" } },
     change = "Neither `persist_backend = off` nor `verify_backend` nor `buffer_uploads` changes it, as it "
@@ -64,8 +64,8 @@ return {
     where = { response = "chunked", point = { "response_byte", "response_head" }, ending = BY_END,
               told = "200" },
     is = { verdict = "garbled", broken = "R5" },
-    what = "Perlbal speaks HTTP/1.0 to its clients and ends a chunked response by closing: one that the "
-      .. "backend cut, by FIN or reset, looks complete to the client ({n} cells).",
+    what = "A chunked response that the backend cut, by FIN or reset, looks complete to the client ({n} "
+      .. "cells).",
     rule = "R5: a cut response must not look complete.",
     cure = { none = { "perlbal:not-persistent", "perlbal:verify" } },
     change = "None of the settings that were tried changes it.",
@@ -75,8 +75,8 @@ return {
     where = { request = { "get", "put", "delete", "post-empty", "post-small" }, point = "response_end",
               ending = "200+fin", response = CL },
     is = { verdict = "clean", next_broken = "R8" },
-    what = "Where the backend sends a response that nobody has asked for right behind the one that was, the client "
-      .. "gets it as the answer of its next request ({n} cells).",
+    what = "Where the backend sends a response that nobody has asked for right behind the one that was, the "
+      .. "client gets it as the answer of its next request ({n} cells).",
     rule = "R8: a request gets its own response; what comes unsolicited retires the connection.",
     cure = { none = { "perlbal:not-persistent", "perlbal:verify" } },
     change = "`persist_backend = off` does not change it.",
@@ -85,8 +85,8 @@ return {
     system = "nginx", title = "A 103 is passed on as the final response",
     where = { point = "interim", ending = TOLD_END },
     is = { verdict = "hung", broken = "R1" },
-    what = "nginx takes `103 Early Hints` for the final response and passes it on without a body; the client "
-      .. "waits for the final one until it gives up ({n} cells in which the backend closes behind the 103).",
+    what = "nginx passes `103 Early Hints` on and nothing behind it; the client waits for the final response "
+      .. "until it gives up ({n} cells in which the backend closes behind the 103).",
     rule = "R1: the close was told, and the client is not.",
     cure = { none = { "nginx:off", "nginx:two" } },
     change = "`proxy_next_upstream` does not change it.",
