@@ -11,7 +11,7 @@ local now_s = require "system".monotime
 
 local BUILD = "build"
 local SANITIZED = BUILD .. "/address-undefined"
-local LIMIT_S = 600                     -- a command that hangs must not hang the machine that tests
+local LIMIT_S = 1200                    -- a command that hangs must not hang the machine that tests
 local CAUGHT = 99                       -- the exit status of a sanitizer's or valgrind's complaint
 
 -- --------------------------------------------------------------------- commands --
