@@ -593,7 +593,7 @@ void
 sut_hold(struct sut *s)
 {
 	if (!s->is_stopped)
-		tree_stop(s->tree);
+		tree_stop_resting(s->tree);
 }
 
 void

@@ -83,7 +83,8 @@ const char *sut_output(const struct sut *, size_t *size);
 const char *sut_errors(const struct sut *, size_t *size);
 
 /* For turns.h.  Is it at rest?  Has it done anything since it was seen so?  And
- * stop it for our turn, and let it go on, unless a script has stopped it. */
+ * stop it for our turn (needs: at rest), and let it go on, unless a script
+ * has stopped it. */
 bool sut_rests(struct sut *);
 bool sut_ran(const struct sut *);
 void sut_hold(struct sut *);

@@ -389,6 +389,15 @@ tree_stop(struct tree *tree)
 }
 
 void
+tree_stop_resting(struct tree *tree)
+{
+	for (size_t i = 0; i < tree->n; i++)
+		tree->tasks[i].is_ours = false;
+	stop_all(tree);
+	wait_until_stopped(tree);
+}
+
+void
 tree_continue(struct tree *tree)
 {
 	for (size_t i = 0; i < tree->n; i++) {

@@ -36,6 +36,10 @@ bool tree_has_ended(const struct tree *, pid_t);
  * threads runs any more. */
 void tree_stop(struct tree *);
 
+/* The same right after tree_rests() was true: whoever rests starts nobody, so
+ * the list of them need not be made again.  Much cheaper. */
+void tree_stop_resting(struct tree *);
+
 /* Let those go on that tree_stop() has stopped, and no other: some programs
  * have a helper that stops itself. */
 void tree_continue(struct tree *);
