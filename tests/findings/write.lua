@@ -371,9 +371,9 @@ local function write_natural()
   for _, line in ipairs(lines) do
     local r = decode(line)
     if measured[r.system] then
-      rows[#rows + 1] = { title_of(r.system), r.request, ("%g ms"):format(r.close_after_ms), tostring(r.trials),
-        tostring(r.crossed), ("%s %% (%s–%s)"):format(
-          percent(r.failed_rate), percent(r.failed_low), percent(r.failed_high)), tostring(r.met_twice) }
+      rows[#rows + 1] = { title_of(r.system), r.request, ("%g ms"):format(r.close_after_ms), ("%d"):format(r.trials),
+        ("%d"):format(r.crossed), ("%s %% (%s–%s)"):format(
+          percent(r.failed_rate), percent(r.failed_low), percent(r.failed_high)), ("%d"):format(r.met_twice) }
     end
   end
   write "## How often it happens by itself\n"
