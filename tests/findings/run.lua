@@ -61,8 +61,8 @@ local function main()
   local versions, only = {}, wanted()
   local n_rounds = math.tointeger(tonumber(os.getenv "ROUNDS" or "1")) or 1
   sh("mkdir -p " .. DIR)
-  for _, groups in pairs(lists) do
-    for _, group in ipairs(groups) do
+  for _, kind in ipairs { "proxies", "clients" } do
+    for _, group in ipairs(lists[kind]) do
       local system = assert(systems.driven(group.name))
       versions[group.name] = { title = drivers.find(group.name).title, version = systems.version(system) }
     end
@@ -87,10 +87,7 @@ local function main()
     end
   end
   if not only then
-    local names = {}
-    for _, group in ipairs(lists.proxies) do names[#names + 1] = group.name end
-    sh(("%s natural -q --seed 1 --sut %s --format jsonl -o %s/natural.jsonl"):format(
-      CLOSERACE, table.concat(names, ","), DIR))
+    sh(("%s natural -q --seed 1 --sut %s --format jsonl -o %s/natural.jsonl"):format(CLOSERACE, lists.natural, DIR))
   end
 end
 

@@ -30,4 +30,5 @@ local function spread(list)
 end
 
 --- Lists of groups: { name = "haproxy", "haproxy", "haproxy:always", … }
-return { proxies = spread(proxies), clients = spread(clients) }
+-- natural: those whose natural races are counted, for the command line; others take their time for each of a thousand.
+return { proxies = spread(proxies), clients = spread(clients), natural = "haproxy,nginx,caddy,squid" }
