@@ -377,7 +377,7 @@ static int
 start(struct sut *s, int listen_fd, bool apart)
 {
 	struct warden_order order = { s->argv, s->env, listen_fd,
-		open_said(&s->output), -1, s->dir };
+		open_said(&s->output), -1, s->dir, lab_is_lined_up(s->lab) };
 	int error = EMFILE;
 
 	order.error_fd = apart ? open_said(&s->errors) : order.output_fd;
@@ -587,6 +587,12 @@ bool
 sut_ran(const struct sut *s)
 {
 	return tree_ran(s->tree);
+}
+
+bool
+sut_is_confined(const struct sut *s, int cpu)
+{
+	return s->is_stopped || tree_is_confined(s->tree, cpu);
 }
 
 void

@@ -82,11 +82,12 @@ const char *sut_output(const struct sut *, size_t *size);
 /* The same of stderr, where that is kept apart; else "". */
 const char *sut_errors(const struct sut *, size_t *size);
 
-/* For turns.h.  Is it at rest?  Has it done anything since it was seen so?  And
- * stop it for our turn (needs: at rest), and let it go on, unless a script
- * has stopped it. */
+/* For turns.h.  Is it at rest?  Has it done anything since it was seen so?  Can
+ * it run on that processor only?  And stop it for our turn (needs: at rest),
+ * and let it go on, unless a script has stopped it. */
 bool sut_rests(struct sut *);
 bool sut_ran(const struct sut *);
+bool sut_is_confined(const struct sut *, int cpu);
 void sut_hold(struct sut *);
 void sut_let_go(struct sut *);
 

@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "harness/rank.h"
+
 /* A thread that cannot be interrupted stops when the kernel is done with it;
  * but the parent of a vfork() waits for its child, which is stopped. */
 #define D_STATE_MS 200
@@ -21,6 +23,8 @@ struct task {
 	pid_t pid, tid;
 	int stat_fd, runs_fd, children_fd;
 	uint64_t n_runs; /* how often it was given a processor */
+	int only_cpu;	 /* the one that it may run on, or -1 */
+	int last_cpu;	 /* that it ran on */
 	bool is_ours;	 /* tree_stop() has stopped its process */
 };
 
@@ -55,26 +59,33 @@ read_file(int fd, char *text, size_t size)
 	return n > 0 ? (size_t)n : 0;
 }
 
-/* "123 (a name) S …": its state, and how many threads its process has. */
-static char
-read_state(const struct task *t, long *n_threads)
+struct state {
+	char letter;   /* 'R', 'S', …; '\0': the task is gone */
+	int n_threads; /* of its process */
+	int cpu;       /* that it ran on last */
+};
+
+/* "123 (a name) S …", proc(5). */
+static struct state
+read_state(const struct task *t)
 {
+	struct state state = { '\0', 0, -1 };
 	char text[512], *end;
 	int field = 3;
 
 	if (read_file(t->stat_fd, text, sizeof text) == 0 ||
 	    (end = strrchr(text, ')')) == NULL || end[1] == '\0')
-		return '\0';
-	*n_threads = 0;
-	for (char *p = end + 2; *p != '\0' && field <= 20; p++) {
-		if (*p == ' ')
-			field++;
-		else if (field == 20) {
-			*n_threads = strtol(p, NULL, 10);
-			break;
-		}
+		return state;
+	state.letter = end[2];
+	for (const char *p = end + 2; *p != '\0' && field <= 39; p++) {
+		if (*p != ' ')
+			continue;
+		if (++field == 20)
+			state.n_threads = atoi(p + 1);
+		else if (field == 39)
+			state.cpu = atoi(p + 1);
 	}
-	return end[2];
+	return state;
 }
 
 /* The third number of schedstat. */
@@ -128,7 +139,7 @@ is_gone(int error)
 static void
 add_task(struct tree *tree, pid_t pid, pid_t tid)
 {
-	struct task t = { .pid = pid, .tid = tid };
+	struct task t = { .pid = pid, .tid = tid, .last_cpu = -1 };
 
 	if (tree->n == tree->room) {
 		size_t room = tree->room == 0 ? 8 : 2 * tree->room;
@@ -141,6 +152,7 @@ add_task(struct tree *tree, pid_t pid, pid_t tid)
 		tree->tasks = more;
 		tree->room = room;
 	}
+	t.only_cpu = rank_processor(tid);
 	t.runs_fd = t.children_fd = -1;
 	if ((t.stat_fd = open_file(pid, tid, "stat")) >= 0 &&
 	    (t.runs_fd = open_file(pid, tid, "schedstat")) >= 0 &&
@@ -221,12 +233,13 @@ static bool
 update(struct tree *tree)
 {
 	bool same;
-	long n_threads;
 
 	tree->blind = tree->root_fd < 0;
 	same = !add_children(tree, tree->root_fd);
 	for (size_t i = 0; i < tree->n; i++) {
-		if (read_state(&tree->tasks[i], &n_threads) == '\0') {
+		struct state state = read_state(&tree->tasks[i]);
+
+		if (state.letter == '\0') {
 			forget(tree, i--);
 			same = false;
 			continue;
@@ -234,7 +247,7 @@ update(struct tree *tree)
 		if (add_children(tree, tree->tasks[i].children_fd))
 			same = false;
 		if (tree->tasks[i].pid == tree->tasks[i].tid &&
-		    count_threads(tree, tree->tasks[i].pid) < n_threads &&
+		    count_threads(tree, tree->tasks[i].pid) < state.n_threads &&
 		    add_process(tree, tree->tasks[i].pid))
 			same = false;
 	}
@@ -253,15 +266,15 @@ is_rest(char state)
 static bool
 look(struct tree *tree, bool *same)
 {
-	long n_threads;
-
 	*same = true;
 	for (size_t i = 0; i < tree->n; i++) {
 		struct task *t = &tree->tasks[i];
+		struct state state = read_state(t);
 		uint64_t n_runs;
 
-		if (!is_rest(read_state(t, &n_threads)))
+		if (!is_rest(state.letter))
 			return false;
+		t->last_cpu = state.cpu;
 		n_runs = read_runs(t);
 		*same = *same && n_runs == t->n_runs;
 		t->n_runs = n_runs;
@@ -285,13 +298,11 @@ tree_rests(struct tree *tree)
 bool
 tree_has_ended(const struct tree *tree, pid_t pid)
 {
-	long n_threads;
-
 	/* A first thread may have ended before the others. */
 	for (size_t i = 0; i < tree->n; i++)
 		if (tree->tasks[i].tid == pid)
 			return count_threads(tree, pid) == 1 &&
-			    read_state(&tree->tasks[i], &n_threads) == 'Z';
+			    read_state(&tree->tasks[i]).letter == 'Z';
 	return true;
 }
 
@@ -302,6 +313,16 @@ tree_ran(const struct tree *tree)
 		if (read_runs(&tree->tasks[i]) != tree->tasks[i].n_runs)
 			return true;
 	return false;
+}
+
+bool
+tree_is_confined(const struct tree *tree, int cpu)
+{
+	for (size_t i = 0; i < tree->n; i++)
+		if (tree->tasks[i].only_cpu != cpu ||
+		    tree->tasks[i].last_cpu != cpu)
+			return false;
+	return true;
 }
 
 /* ---------------------------------------------------------------- stopping - */
@@ -317,12 +338,10 @@ is_process(const struct task *t)
 static void
 stop_all(struct tree *tree)
 {
-	long n_threads;
-
 	for (size_t i = 0; i < tree->n; i++) {
 		struct task *t = &tree->tasks[i];
 
-		if (!is_process(t) || read_state(t, &n_threads) == 'T')
+		if (!is_process(t) || read_state(t).letter == 'T')
 			continue;
 		t->is_ours = true;
 		kill(t->pid, SIGSTOP);
@@ -334,10 +353,9 @@ static char
 find_running(struct tree *tree)
 {
 	char found = '\0';
-	long n_threads;
 
 	for (size_t i = 0; i < tree->n; i++) {
-		char state = read_state(&tree->tasks[i], &n_threads);
+		char state = read_state(&tree->tasks[i]).letter;
 
 		if (state == 'R' || state == 'S')
 			return state;

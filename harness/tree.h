@@ -28,6 +28,10 @@ bool tree_rests(struct tree *);
 /* Has any thread been given a processor since tree_rests() last looked? */
 bool tree_ran(const struct tree *);
 
+/* Is that processor the only one that any thread may run on, and did run on?
+ * As tree_rests() last found them. */
+bool tree_is_confined(const struct tree *, int cpu);
+
 /* Has that process of it ended, although nobody was told so yet?  As it was
  * when tree_rests() looked. */
 bool tree_has_ended(const struct tree *, pid_t);

@@ -39,21 +39,39 @@ all_rest(struct lab *lab)
 	return true;
 }
 
-static void
-stop_all(struct lab *lab)
+/* Are we and all programs confined to one and the same processor? */
+static bool
+share_processor(struct lab *lab)
+{
+	int cpu = rank_processor(0);
+	struct sut *s;
+
+	if (cpu < 0)
+		return false;
+	for (unsigned n = 1; (s = nth(lab, n)) != NULL; n++)
+		if (!sut_is_confined(s, cpu))
+			return false;
+	return true;
+}
+
+void
+turns_begin(struct lab *lab, struct turn *turn)
 {
 	struct sut *s;
 
-	for (unsigned n = 1; (s = nth(lab, n)) != NULL; n++)
+	turn->by_rank = share_processor(lab) && rank_rise(&turn->before);
+	for (unsigned n = 1; !turn->by_rank && (s = nth(lab, n)) != NULL; n++)
 		sut_hold(s);
 }
 
-static void
-continue_all(struct lab *lab)
+void
+turns_end(struct lab *lab, const struct turn *turn)
 {
 	struct sut *s;
 
-	for (unsigned n = 1; (s = nth(lab, n)) != NULL; n++)
+	if (turn->by_rank)
+		rank_return(&turn->before);
+	for (unsigned n = 1; !turn->by_rank && (s = nth(lab, n)) != NULL; n++)
 		sut_let_go(s);
 }
 
@@ -86,15 +104,16 @@ take_turn(struct lab *lab, int64_t until_ms, bool *happened)
 {
 	uint64_t first = trace_seq(lab_trace(lab)), seq;
 	enum lab_outcome outcome;
+	struct turn turn;
 
-	stop_all(lab);
+	turns_begin(lab, &turn);
 	do {
 		seq = trace_seq(lab_trace(lab));
 		lab_acknowledge(lab);
 		outcome = lab_settle(lab);
 	} while (outcome == LAB_MOVED && trace_seq(lab_trace(lab)) != seq &&
 	    now_ms() <= until_ms);
-	continue_all(lab);
+	turns_end(lab, &turn);
 	*happened = trace_seq(lab_trace(lab)) != first;
 	return outcome;
 }

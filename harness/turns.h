@@ -12,6 +12,19 @@
 #include <stdbool.h>
 
 #include "harness/lab.h"
+#include "harness/rank.h"
+
+/* Our turn: between these two no program runs.  Where all are confined to our
+ * only processor, it is enough to come before them; else they are stopped.
+ *
+ * Needs: at rest. */
+struct turn {
+	bool by_rank;
+	struct rank before;
+};
+
+void turns_begin(struct lab *, struct turn *);
+void turns_end(struct lab *, const struct turn *);
 
 /* Take turns until all programs are at rest and there is nothing to do for the
  * lab either: then nothing more can happen, unless time brings it.

@@ -19,10 +19,10 @@ int
 lablib_new(lua_State *L)
 {
 	static const char *const names[] = { "deadline_ms", "real_time",
-		"timeline", "private", NULL };
+		"timeline", "private", "in_order", NULL };
 	struct lab_box *box;
 	long deadline_ms;
-	bool real_time, timeline, private;
+	bool real_time, timeline, private, in_order;
 
 	options_check(L, 1, "race.lab", names);
 	deadline_ms = options_integer(
@@ -30,6 +30,7 @@ lablib_new(lua_State *L)
 	real_time = options_boolean(L, 1, "race.lab", "real_time", false);
 	timeline = options_boolean(L, 1, "race.lab", "timeline", true);
 	private = options_boolean(L, 1, "race.lab", "private", false);
+	in_order = options_boolean(L, 1, "race.lab", "in_order", false);
 	box = lua_newuserdatauv(L, sizeof *box, 1);
 	memset(box, 0, sizeof *box);
 	lua_newtable(L);
@@ -44,6 +45,8 @@ lablib_new(lua_State *L)
 		lab_keep_no_trace(box->lab);
 	if (private)
 		lab_make_private(box->lab);
+	if (in_order)
+		lab_line_up(box->lab);
 	return 1;
 }
 
@@ -174,6 +177,25 @@ lab_rest(lua_State *L)
 	return 1;
 }
 
+/* lab:turn(f): call it while no program under test runs: they meet all that it
+ * does at once, in that order */
+static int
+lab_turn(lua_State *L)
+{
+	struct lab_box *box = handle_check_lab(L, 1);
+	struct turn turn;
+	int code;
+
+	luaL_checktype(L, 2, LUA_TFUNCTION);
+	lua_settop(L, 2);
+	turns_begin(box->lab, &turn);
+	code = lua_pcall(L, 0, 0, 0);
+	/* f may have closed the lab: then nobody is left to go on. */
+	if (turn.by_rank || box->lab != NULL)
+		turns_end(box->lab, &turn);
+	return code == LUA_OK ? 0 : lua_error(L);
+}
+
 /* lab:doze(ms): until a program under test does something, or a timer of the lab
  * is due; for how long nobody did anything */
 static int
@@ -273,8 +295,8 @@ lablib_open(lua_State *L)
 		{ "trace", tracelib_trace }, { "deadline", lab_deadline },
 		{ "advance", lab_advance }, { "now", lab_now },
 		{ "task", block_task }, { "reset", lab_reset_method },
-		{ "rest", lab_rest }, { "doze", lab_doze },
-		{ "close", lab_close }, { NULL, NULL } };
+		{ "rest", lab_rest }, { "turn", lab_turn },
+		{ "doze", lab_doze }, { "close", lab_close }, { NULL, NULL } };
 	static const luaL_Reg meta[] = { { "__close", lab_close },
 		{ "__gc", lab_gc }, { "__tostring", lab_tostring },
 		{ NULL, NULL } };

@@ -66,7 +66,8 @@ take_own_network(void)
 	close(shared);
 }
 
-/* upvalue: the stream.  emit(line): false where nobody reads any more. */
+/* upvalue: the stream.  emit(line [, now]): false where nobody reads any more.
+ * Lines are collected, unless the parent is to read this one now. */
 static int
 emit(lua_State *L)
 {
@@ -74,8 +75,9 @@ emit(lua_State *L)
 	size_t size;
 	const char *line = luaL_checklstring(L, 1, &size);
 
-	lua_pushboolean(
-	    L, fwrite(line, 1, size, out) == size && fputc('\n', out) != EOF);
+	lua_pushboolean(L,
+	    fwrite(line, 1, size, out) == size && fputc('\n', out) != EOF &&
+		(!lua_toboolean(L, 2) || fflush(out) == 0));
 	return 1;
 }
 

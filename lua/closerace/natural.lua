@@ -157,7 +157,7 @@ Trials.__index = Trials
 function natural.open(system)
   assert(not system.is_ours, "our own proxy has to be a process of its own")
   core.pin(1, "others")
-  local good, stage = pcall(stages.open, { system = system })
+  local good, stage = pcall(stages.open, { system = system, is_free = true })
   core.pin(1)
   if not good then error(stage, 0) end
   return setmetatable({ system = system, stage = stage }, Trials)

@@ -1,6 +1,7 @@
 --- closerace trial: one cell of the matrix again, with its whole timeline.
 
 local arguments = require "closerace.command.arguments"
+local core = require "closerace.core"
 local judge = require "closerace.matrix.judge"
 local paint = require "closerace.paint"
 local planning = require "closerace.matrix.plan"
@@ -105,6 +106,7 @@ local function play(run)
     io.stderr:write("closerace trial: skipped: ", run.system.lacks, "\n")
     return 77
   end
+  if not run.system.is_ours then core.pin(1) end
   local stage <close> = stages.open { system = run.system, timeline = true }
   local lack = stage:lacks(cell)
   if lack then

@@ -223,6 +223,28 @@ function Theatre:close()
 end
 Theatre.__close = Theatre.close
 
+--- Open a stage, unless there is one.  Whether that goes well is counted.
+function Theatre:open_stage()
+  self.n_failures = self.n_failures + 1
+  self.stage = self.stage or stages.open {
+    system = self.matrix.system, sizes = self.matrix.sizes, is_quick = self.is_quick,
+  }
+  self.n_failures = 0
+end
+
+--- Something went wrong: it is kept for rows to tell.
+function Theatre:note(why)
+  if core.is_interrupted() then error(why, 0) end
+  self.why = tostring(why)
+  self:close()
+end
+
+--- Open the stage before the first cell is there.  Where that fails, the cells will tell.
+function Theatre:prepare()
+  local good, why = pcall(self.open_stage, self)
+  if not good then self:note(why) end
+end
+
 --- Play a cell.  One that raises (a deadlock, a program that dies, the lab's deadline) fails, and the others go on, on
 -- another stage.
 -- @return its row, as play() does
@@ -232,17 +254,11 @@ function Theatre:play(cell, n)
     return row.unplayed(cell, n, matrix.system.name, "failed", self.why)
   end
   local good, result = pcall(function()
-    self.n_failures = self.n_failures + 1
-    self.stage = self.stage or stages.open {
-      system = matrix.system, sizes = matrix.sizes, is_quick = self.is_quick,
-    }
-    self.n_failures = 0
+    self:open_stage()
     return play(self.stage, cell, n, matrix.times)
   end)
   if good then return result end
-  if core.is_interrupted() then error(result, 0) end
-  self.why = tostring(result)
-  self:close()
+  self:note(result)
   return row.unplayed(cell, n, matrix.system.name, "failed", self.why)
 end
 
@@ -266,39 +282,54 @@ end
 local Crew = {}
 Crew.__index = Crew
 
+-- What a worker says before its first row.
+local READY = "ready"
+
+--- The next line of the i-th worker; nil where there is none any more.
+function Crew:read(i)
+  local line = self[i]:read()
+  if line and line:sub(1, 1) == "!" then error(line:sub(2), 0) end
+  if line then return line end
+  local how, number = self[i]:status()
+  if how ~= "exit" or number ~= 0 then error(("worker %d was ended by %s %d"):format(i, how, number), 0) end
+end
+
+--- Start so many workers.
+-- Whose program has started plays already, and its timeouts are real: were all to start at once, they would keep
+-- it waiting for longer.  So no more than two start at a time.
+-- @param play_share  function(i): the walk of the i-th
+function Crew:start(n, play_share)
+  for i = 1, n do
+    self[i] = core.worker(function(emit)
+      local rows, _, _, theatre <close> = play_share(i)
+      theatre:prepare()
+      if not emit(READY, true) then return end
+      for r in rows do
+        if not emit(row.encode(r)) then return end
+      end
+    end)
+    if i > 1 then self:read(i - 1) end
+  end
+  self:read(n)
+end
+
 function Crew:__close()
   for _, worker in ipairs(self) do worker:close() end
 end
 
--- So many cells in a row are one worker's: neighbours differ in what they cost, and always in the same way.
-local CHUNK = 16
-
---- The next row of a worker; nil where there is none any more.
-local function read_row(worker, i)
-  local line = worker:read()
-  if line and line:sub(1, 1) == "!" then error(line:sub(2), 0) end
-  if line then return assert(row.decode(line)) end
-  local how, number = worker:status()
-  if how ~= "exit" or number ~= 0 then error(("worker %d was ended by %s %d"):format(i, how, number), 0) end
-end
-
 --- Walk over the rows that so many processes play; the k-th is played by the turn(k)-th.
--- @param play  function(i): the walk of the i-th
 local function play_elsewhere(n, turn, play_share)
-  local crew = setmetatable({}, Crew)
-  for i = 1, n do
-    crew[i] = core.worker(function(emit)
-      for r in play_share(i) do
-        if not emit(row.encode(r)) then return end
-      end
-    end)
-  end
-  local k = 0
+  local crew, k = setmetatable({}, Crew), 0
   return function()
+    if k == 0 then crew:start(n, play_share) end
     k = k + 1
-    return read_row(crew[turn(k)], turn(k))
+    local line = crew:read(turn(k))
+    return line and assert(row.decode(line))
   end, nil, nil, crew
 end
+
+-- So many cells in a row are one worker's: neighbours differ in what they cost, and always in the same way.
+local CHUNK = 16
 
 --- The same cells in chunks, by as many processes as are wanted.
 local function play_beside(self, is_quick)
@@ -311,15 +342,19 @@ local function play_beside(self, is_quick)
 end
 
 -- Cells that wait in real time are played beside one another, by so many processes; by fewer, where each needs much.
-local WAITERS, SLOW_WAITERS = 40, 12
+local WAITERS, SLOW_WAITERS = 80, 24
+
+-- So many cells at least are worth the start of a program.
+local WAITS = 4
 
 --- Walk over the rows of the cells that have to wait.
 -- @param waiting  k → true
 local function play_waiting(self, waiting, n)
   local most = self.system.slow and SLOW_WAITERS or WAITERS
-  local workers = math.min(n, most)
+  local workers = math.min(math.ceil(n / WAITS), most)
   local function turn(k) return (k - 1) % workers + 1 end
   return play_elsewhere(workers, turn, function(i)
+    core.pin(i)
     local place = 0
     return play_here(self, function(k)
       if not waiting[k] then return false end

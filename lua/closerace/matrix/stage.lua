@@ -13,7 +13,7 @@ Stage.__index = Stage
 local EXPECT_MS = 1000
 
 -- A program that is still busy after that long was not made to rest; as it starts, it may have much to do.
-local REST_MS, START_MS = 10000, 60000
+local REST_MS, START_MS = 10000, 20000
 
 -- A program that does not answer so soon without any fault, never will.
 local MEASURE_MS = 2000
@@ -26,10 +26,13 @@ local DOZE_MS = 50
 -- @param options.timeline  keep it, for a person to read
 -- @param options.sizes     of another stage with the same system: they need not be measured again
 -- @param options.is_quick  play nothing that waits for real time to go by
+-- @param options.is_free   an external program's threads run as they like
 function Stage.open(options)
   local system = options.system
   if system.is_command then return command_stage.open(options) end
-  local lab = core.lab { deadline_ms = 120000, timeline = options.timeline or false, private = true }
+  local lab = core.lab {
+    deadline_ms = 120000, timeline = options.timeline or false, private = true, in_order = not options.is_free,
+  }
   local backend = lab:backend()
   local good, target = pcall(system.open, lab, backend)
   if not good then
@@ -322,13 +325,13 @@ local function before(stage, cell)
   send_body(stage, cell)
 end
 
---- Two things are queued in that order before the system looks; a program is stopped meanwhile.
+--- Two things are queued in that order before the system looks.
 local function queue(stage, cell, one, other)
-  local target = not stage.system.is_ours and stage.target
-  if target then target:stop() end
-  one(stage, cell)
-  other(stage, cell)
-  if target then target:continue() end
+  local function both()
+    one(stage, cell)
+    other(stage, cell)
+  end
+  if stage.system.is_ours then both() else stage.lab:turn(both) end
   send_body(stage, cell)
 end
 

@@ -28,7 +28,7 @@ http://:$LISTEN_PORT {
 		transport http {
 			dial_timeout 1s
 			response_header_timeout 1s
-			read_timeout 1s
+			read_timeout ${read-timeout}
 			write_timeout 1s
 			keepalive 60s
 		}
@@ -38,6 +38,8 @@ http://:$LISTEN_PORT {
   settings = {
     { name = "lb-try-duration", help = "how long Caddy tries again", values = { { "none", "0s" }, "500ms" } },
     { name = "lb-retries", help = "how often it tries again", values = { { "any", "" }, { "one", "lb_retries 1" } } },
+    { name = "read-timeout", help = "of one read from the backend; the response's head has 1 s",
+      values = { "2s", "500ms" } },
     { name = "lb-retry-match", help = "what is tried again after more than a failed connect",
       values = { { "default", "" }, { "all", "lb_retry_match path *" } } },
   },

@@ -27,6 +27,11 @@ sub vcl_recv {
   return (pass);
 }
 
+sub vcl_backend_fetch {
+  # Its number, which grows by a digit now and then.
+  unset bereq.http.X-Varnish;
+}
+
 sub vcl_backend_error {
   ${retry}
 }
