@@ -25,10 +25,11 @@ max_filedescriptors 1024
 server_pconn_for_nonretriable ${pconn-for-nonretriable} all
 forward_max_tries ${forward-max-tries}
 
-connect_timeout 1 second
-peer_connect_timeout 1 second
-read_timeout 1 second
-forward_timeout 2 seconds
+# Squid looks at whole seconds: two may be over after little more than one, but one at once.
+connect_timeout 2 seconds
+peer_connect_timeout 2 seconds
+read_timeout 2 seconds
+forward_timeout 4 seconds
 
 visible_hostname closerace
 access_log none
@@ -54,7 +55,7 @@ shutdown_lifetime 0 seconds
     { name = "pconn-for-all", ["pconn-for-nonretriable"] = "all" },
     { name = "one-try", ["pconn-for-nonretriable"] = "all", ["forward-max-tries"] = "1" },
   },
-  patience_ms = 4000,
+  patience_ms = 7000,
   trap = "The backend's first connection is Squid's own: it looks whether its peer is there, and closes it "
     .. "without a request. A connection is idle a moment after the client has its answer.",
 }
