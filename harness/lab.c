@@ -55,7 +55,6 @@ struct lab {
 	bool quiet; /* the sentinel has run */
 	bool still; /* lab_is_still() */
 	bool is_private;
-	bool is_lined_up;
 	bool bound_over;
 	bool deadline_over;
 
@@ -387,18 +386,6 @@ bool
 lab_is_private(const struct lab *lab)
 {
 	return lab->is_private;
-}
-
-void
-lab_line_up(struct lab *lab)
-{
-	lab->is_lined_up = true;
-}
-
-bool
-lab_is_lined_up(const struct lab *lab)
-{
-	return lab->is_lined_up;
 }
 
 void

@@ -55,10 +55,6 @@ void lab_keep_no_trace(struct lab *);
 void lab_make_private(struct lab *);
 bool lab_is_private(const struct lab *);
 
-/* The external programs that are started from now on run in order (rank.h). */
-void lab_line_up(struct lab *);
-bool lab_is_lined_up(const struct lab *);
-
 /* From now on time is real: external programs do not wait for us. */
 void lab_go_real(struct lab *);
 bool lab_is_real(const struct lab *);

@@ -20,13 +20,13 @@ rank_processor(pid_t tid)
 }
 
 void
-rank_line_up(void)
+rank_line_up(pid_t tid)
 {
 	const struct sched_param fifo = { PROGRAM_PRIORITY }, none = { 0 };
 
-	if (rank_processor(0) >= 0 &&
-	    sched_setscheduler(0, SCHED_FIFO, &fifo) != 0)
-		sched_setscheduler(0, SCHED_BATCH, &none);
+	if (rank_processor(tid) >= 0 &&
+	    sched_setscheduler(tid, SCHED_FIFO, &fifo) != 0)
+		sched_setscheduler(tid, SCHED_BATCH, &none);
 }
 
 bool

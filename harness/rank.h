@@ -22,9 +22,9 @@
  * are several. */
 int rank_processor(pid_t tid);
 
-/* For a program, before it is executed: what it runs will be run in order.
- * It does nothing where there are several processors for it. */
-void rank_line_up(void);
+/* From now on a program's thread, and those that it starts, run in order.
+ * Where there are several processors for it, nothing changes. */
+void rank_line_up(pid_t tid);
 
 /* What we were before. */
 struct rank {

@@ -377,7 +377,7 @@ static int
 start(struct sut *s, int listen_fd, bool apart)
 {
 	struct warden_order order = { s->argv, s->env, listen_fd,
-		open_said(&s->output), -1, s->dir, lab_is_lined_up(s->lab) };
+		open_said(&s->output), -1, s->dir };
 	int error = EMFILE;
 
 	order.error_fd = apart ? open_said(&s->errors) : order.output_fd;
@@ -587,6 +587,12 @@ bool
 sut_ran(const struct sut *s)
 {
 	return tree_ran(s->tree);
+}
+
+void
+sut_line_up(struct sut *s)
+{
+	tree_line_up(s->tree);
 }
 
 bool

@@ -91,6 +91,9 @@ bool sut_is_confined(const struct sut *, int cpu);
 void sut_hold(struct sut *);
 void sut_let_go(struct sut *);
 
+/* From now on its threads run in order (rank.h). */
+void sut_line_up(struct sut *);
+
 /* Stop the program, all of it, and let it go on. */
 void sut_stop(struct sut *);
 void sut_continue(struct sut *);

@@ -325,6 +325,18 @@ tree_is_confined(const struct tree *tree, int cpu)
 	return true;
 }
 
+void
+tree_line_up(struct tree *tree)
+{
+	/* Until it is told, a thread may start another one. */
+	do {
+		while (!update(tree))
+			continue;
+		for (size_t i = 0; i < tree->n; i++)
+			rank_line_up(tree->tasks[i].tid);
+	} while (!update(tree));
+}
+
 /* ---------------------------------------------------------------- stopping - */
 
 static bool

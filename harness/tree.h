@@ -32,6 +32,10 @@ bool tree_ran(const struct tree *);
  * As tree_rests() last found them. */
 bool tree_is_confined(const struct tree *, int cpu);
 
+/* Let its threads run in order from now on (rank.h), and those that they
+ * start. */
+void tree_line_up(struct tree *);
+
 /* Has that process of it ended, although nobody was told so yet?  As it was
  * when tree_rests() looked. */
 bool tree_has_ended(const struct tree *, pid_t);

@@ -20,7 +20,6 @@
 #include <unistd.h>
 
 #include "harness/folder.h"
-#include "harness/rank.h"
 
 /* What the warden tells: first that the program runs, or why not; then how it
  * ended. */
@@ -100,8 +99,6 @@ become(const struct warden_order *o, int report_fd)
 	for (int i = 0; o->env[i] != NULL; i++)
 		putenv(o->env[i]);
 	close_all_above(WARDEN_LISTEN_FD, report_fd);
-	if (o->in_order)
-		rank_line_up();
 	execvp(o->argv[0], o->argv);
 	error = errno;
 	(void)!write(report_fd, &error, sizeof error);

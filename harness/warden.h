@@ -22,7 +22,6 @@ struct warden_order {
 	int output_fd;	   /* its stdout … */
 	int error_fd;	   /* … and stderr; it may be the same */
 	const char *dir;   /* removed at the end; it is its, by name */
-	bool in_order;	   /* rank_line_up() */
 };
 
 struct warden {

@@ -19,10 +19,10 @@ int
 lablib_new(lua_State *L)
 {
 	static const char *const names[] = { "deadline_ms", "real_time",
-		"timeline", "private", "in_order", NULL };
+		"timeline", "private", NULL };
 	struct lab_box *box;
 	long deadline_ms;
-	bool real_time, timeline, private, in_order;
+	bool real_time, timeline, private;
 
 	options_check(L, 1, "race.lab", names);
 	deadline_ms = options_integer(
@@ -30,7 +30,6 @@ lablib_new(lua_State *L)
 	real_time = options_boolean(L, 1, "race.lab", "real_time", false);
 	timeline = options_boolean(L, 1, "race.lab", "timeline", true);
 	private = options_boolean(L, 1, "race.lab", "private", false);
-	in_order = options_boolean(L, 1, "race.lab", "in_order", false);
 	box = lua_newuserdatauv(L, sizeof *box, 1);
 	memset(box, 0, sizeof *box);
 	lua_newtable(L);
@@ -45,8 +44,6 @@ lablib_new(lua_State *L)
 		lab_keep_no_trace(box->lab);
 	if (private)
 		lab_make_private(box->lab);
-	if (in_order)
-		lab_line_up(box->lab);
 	return 1;
 }
 

@@ -187,6 +187,15 @@ sut_wait_exit(lua_State *L)
 	return block(L, h->box, has_exited, w, "sut:wait_exit", exited);
 }
 
+/* sut:line_up(): on one processor, its threads run in the order in which they
+ * are woken */
+static int
+sut_line_up_method(lua_State *L)
+{
+	sut_line_up(handle_actor(L, 1, SUT_CLASS));
+	return 0;
+}
+
 /* sut:stop(): nothing of it runs; sut:continue(): it goes on */
 static int
 sut_stop_method(lua_State *L)
@@ -221,7 +230,7 @@ void
 sutlib_open(lua_State *L)
 {
 	static const luaL_Reg methods[] = { { "wait_exit", sut_wait_exit },
-		{ "stop", sut_stop_method },
+		{ "line_up", sut_line_up_method }, { "stop", sut_stop_method },
 		{ "continue", sut_continue_method }, { NULL, NULL } };
 	static const luaL_Reg meta[] = { { "__tostring", sut_tostring },
 		{ NULL, NULL } };

@@ -29,10 +29,19 @@ local function say(format, ...)
   io.stderr:write(format:format(...), "\n")
 end
 
+--- As many processes as there are processors.
+local function count_processors()
+  local pipe <close> = assert(io.popen "nproc")
+  return math.tointeger(pipe:read "n") or 1
+end
+
+local JOBS = count_processors()
+
 --- Play a system; the exit status 1 tells that it breaks a rule, which is no failure here.
 local function play(name, path)
   local start = core.now_ms()
-  local status = sh(("%s matrix -q --sut %s --save %s >%s"):format(CLOSERACE, name, path, file_of(name, ".txt")))
+  local status = sh(("%s matrix -q -j %d --sut %s --save %s >%s"):format(
+    CLOSERACE, JOBS, name, path, file_of(name, ".txt")))
   if status > 1 then error(("closerace matrix --sut %s: exit status %d"):format(name, status), 0) end
   return (core.now_ms() - start) / 1000
 end

@@ -83,7 +83,7 @@ start(struct scene *s, int listen_fd, const char *const argv[])
 	static char place[] = "PLACE=here";
 	char *env[] = { place, NULL };
 	struct warden_order order = { (char *const *)argv, env, listen_fd, -1,
-		-1, s->dir, false };
+		-1, s->dir };
 	char path[96];
 	int output[2], error, fd;
 

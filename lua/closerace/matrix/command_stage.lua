@@ -82,7 +82,7 @@ end
 --- A lab without a program.
 local function clear(stage)
   stage:close()
-  stage.lab = core.lab { deadline_ms = 60000, timeline = stage.timeline, private = true, in_order = true }
+  stage.lab = core.lab { deadline_ms = 60000, timeline = stage.timeline, private = true }
   stage.backend, stage.gate = stage.lab:backend(), stage.lab:backend()
   stage.watcher = stage.lab:client { to = stage.backend }
   stage.target, stage.waiting = nil, nil

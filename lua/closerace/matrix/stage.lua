@@ -30,9 +30,7 @@ local DOZE_MS = 50
 function Stage.open(options)
   local system = options.system
   if system.is_command then return command_stage.open(options) end
-  local lab = core.lab {
-    deadline_ms = 120000, timeline = options.timeline or false, private = true, in_order = not options.is_free,
-  }
+  local lab = core.lab { deadline_ms = 120000, timeline = options.timeline or false, private = true }
   local backend = lab:backend()
   local good, target = pcall(system.open, lab, backend)
   if not good then
@@ -47,7 +45,7 @@ function Stage.open(options)
     is_quick = options.is_quick, rest_ms = START_MS,
   }, Stage)
   if system.is_ours then return self end
-  good, target = pcall(Stage.greet, self)
+  good, target = pcall(Stage.greet, self, options.is_free)
   if good then return self end
   lab:close()
   error(target, 0)
@@ -182,13 +180,15 @@ end
 
 --- A program has started: wait until it answers, and find out whether it sees the end of an idle connection, or only
 -- its next request does.
-function Stage:greet()
+-- From then on its threads run in order; not before, so that one that starts keeps no other one waiting that plays.
+function Stage:greet(is_free)
   local reply
   for n = 1, MAX_GREETINGS do
     self.n_plays = n
     reply = ask(self, "w", WARM, "/warm")
     if reply.status == 200 and reply.complete then
       self.rest_ms = REST_MS
+      if not is_free then self.target:line_up() end
       self.lab:reset()
       self:settle()
       self.is_blind = ask(self, "n", NEXT, "/next").status ~= 200
