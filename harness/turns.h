@@ -3,7 +3,7 @@
  * Real time does not mean that nobody knows what a program is doing: when all
  * its threads sleep, it has dealt with everything that was done to it.  While
  * the programs run, the lab does nothing; while the lab does what there is to
- * do, they are stopped.  So each meets all that the other did in its turn, and
+ * do, they do not run.  So each meets all that the other did in its turn, and
  * who wins is never the scheduler's choice.
  */
 #ifndef HARNESS_TURNS_H
