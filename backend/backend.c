@@ -298,6 +298,21 @@ backend_new(struct event_base *base, const struct backend_options *options,
 	return b;
 }
 
+/* Give back the descriptors of connections that were closed before; by a reset,
+ * if their peers are to be told. */
+static void
+close_shut(struct valve_home *home, bool tell)
+{
+	unsigned n = home->n_shut < SHUT_MAX ? home->n_shut : SHUT_MAX;
+
+	for (unsigned i = 0; i < n; i++)
+		if (tell)
+			ending_reset(home->shut[i]);
+		else
+			close(home->shut[i]);
+	home->n_shut = 0;
+}
+
 void
 backend_free(struct backend *b)
 {
@@ -309,6 +324,7 @@ backend_free(struct backend *b)
 		close(b->listen_fd);
 	}
 	each_valve(b, valve_free);
+	close_shut(&b->home, false);
 	valve_home_close_spare(&b->home);
 	origin_free(b->home.origin);
 	witness_free(b->witness);
@@ -337,6 +353,7 @@ backend_reset(struct backend *b)
 {
 	each_valve(b, valve_free);
 	lay_ghosts(&b->home);
+	close_shut(&b->home, true);
 	event_del(b->unfinished);
 	witness_free(b->witness);
 	b->witness = NULL;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "backend/edges.h"
 #include "backend/ending.h"
@@ -217,6 +218,42 @@ tell_ended(
 	valve_tell(v, e);
 }
 
+/* What close(2) does with nothing unread: a FIN, and a reset for whatever comes
+ * from now on (tcp(7), RFC 1122 4.2.2.13).  But the descriptor stays, as a peer
+ * that looks at no idle connection still has its own when everything begins
+ * anew, and only through a descriptor can it be told. */
+static void
+close_plainly(struct valve_home *home, int fd)
+{
+	int *place = &home->shut[home->n_shut % SHUT_MAX];
+
+	shutdown(fd, SHUT_RDWR);
+	if (stream_unread(fd) > 0) {
+		close(fd);
+		return;
+	}
+	if (home->n_shut++ >= SHUT_MAX)
+		close(*place);
+	*place = fd;
+}
+
+static int
+carry_out(struct valve *v, enum ending ending)
+{
+	struct valve_home *home = v->home;
+	struct ghost ghost;
+	int err;
+
+	if (ending == ENDING_PLAIN && stream_unread(v->fd) == 0) {
+		close_plainly(home, v->fd);
+		return 0;
+	}
+	err = ending_carry_out(ending, v->fd, &ghost);
+	if (err == 0 && ending == ENDING_VANISH)
+		home->ghosts[home->n_ghosts++ % GHOSTS_MAX] = ghost;
+	return err;
+}
+
 /* End the connection now.  Returns: 0, or the errno of the kernel's refusal,
  * with everything as it was. */
 static int
@@ -227,7 +264,6 @@ end(struct valve *v, enum close_point point, enum ending ending, bool by_hand)
 	    leaves_nobody(ending, 0) ? v->home->witness(v->home) : NULL;
 	size_t total;
 	enum valve_state was = v->state;
-	struct ghost ghost;
 	int err;
 
 	/* Look before: afterwards there may be no socket to look at.  And the
@@ -242,13 +278,11 @@ end(struct valve *v, enum close_point point, enum ending ending, bool by_hand)
 	}
 	if (ending_closes(ending))
 		edges_turn_away(v->event, v->tells_writable);
-	err = ending_carry_out(ending, v->fd, &ghost);
+	err = carry_out(v, ending);
 	if (err != 0) {
 		edges_listen(v->event, v->tells_writable);
 		return err;
 	}
-	if (ending == ENDING_VANISH)
-		v->home->ghosts[v->home->n_ghosts++ % GHOSTS_MAX] = ghost;
 	v->fd_closed = ending_closes(ending);
 	v->state = was == VALVE_LINGERING && ending == ENDING_HALF
 	    ? VALVE_LINGERING

@@ -22,6 +22,7 @@
 #define VALVE_SCRATCH_SIZE (64 * 1024) /* also the longest head peeked at */
 #define VALVE_OUT_SIZE	   (16 * 1024)
 #define GHOSTS_MAX	   64
+#define SHUT_MAX	   64
 
 struct event;
 struct witness;
@@ -52,6 +53,9 @@ struct valve_home {
 	 * them when everything begins anew */
 	struct ghost ghosts[GHOSTS_MAX];
 	unsigned n_ghosts;
+	/* the newest that were closed with nothing unread: the same holds */
+	int shut[SHUT_MAX];
+	unsigned n_shut;
 };
 
 /*	state	    function	of the connection */

@@ -37,7 +37,8 @@ struct lab *lab_new(int deadline_ms);
 /* Close every actor, the youngest first, and release everything. */
 void lab_free(struct lab *);
 
-/* Begin anew with the same actors: each closes its connections by reset and
+/* Begin anew with the same actors: each closes its connections by reset, also
+ * those that it has closed before and whose peer may not have looked, and
  * forgets what it has done, the timeline is empty, time is 0, the deadline
  * begins again.  What stays is what an actor was made with, and where it
  * listens; a backend's faults go, and an external program runs on.  Much

@@ -75,6 +75,20 @@ turns_end(struct lab *lab, const struct turn *turn)
 		sut_let_go(s);
 }
 
+void
+turns_reset(struct lab *lab)
+{
+	struct turn turn;
+
+	if (!lab_is_real(lab)) {
+		lab_reset(lab);
+		return;
+	}
+	turns_begin(lab, &turn);
+	lab_reset(lab);
+	turns_end(lab, &turn);
+}
+
 /* Let them run until all rest, and do nothing meanwhile.  Returns: false where
  * that time went by first. */
 static bool

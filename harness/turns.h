@@ -26,6 +26,13 @@ struct turn {
 void turns_begin(struct lab *, struct turn *);
 void turns_end(struct lab *, const struct turn *);
 
+/* lab_reset() as one turn of ours: a program that opens a connection for each
+ * that ends meets the end of all at once.  Else there would always be one more
+ * to end, as it opens them faster than they are ended.
+ *
+ * Needs: not in a turn. */
+void turns_reset(struct lab *);
+
 /* Take turns until all programs are at rest and there is nothing to do for the
  * lab either: then nothing more can happen, unless time brings it.
  *

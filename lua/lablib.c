@@ -143,7 +143,7 @@ lab_reset_method(lua_State *L)
 	lua_newtable(L); /* it kept the tasks, and the verdicts' places */
 	lua_setiuservalue(L, 1, 1);
 	box->n_resets++;
-	lab_reset(box->lab);
+	turns_reset(box->lab);
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 local race = require "closerace"
 local row = require "closerace.matrix.row"
 local shell = require "shell"
+local stages = require "closerace.matrix.stage"
 local systems = require "closerace.system"
 
 local closerace = shell.program "closerace"
@@ -294,6 +295,13 @@ describe("a program that does not do the same every time", function()
 end)
 
 describe("however often, and by however many processes, they are played,", function()
+  local function are_certain(rows)
+    for _, r in ipairs(rows) do
+      assert.truthy(r.state ~= "varied" and r.state ~= "undecided" and r.state ~= "failed",
+        ("%s: %s: %s"):format(r.system, r.cell, r.why))
+    end
+  end
+
   local CELLS = "--sut haproxy,perlbal --request get,post-small --point idle,response_byte,response_head,response_end"
     .. " --ending rst --second none --response cl --format jsonl"
 
@@ -303,11 +311,42 @@ describe("however often, and by however many processes, they are played,", funct
     local many = matrix(CELLS .. " --repeat 3").stdout
     local rows = rows_of(many)
     assert.is_true(#rows > 80)
-    for _, r in ipairs(rows) do
-      assert.truthy(r.state ~= "varied" and r.state ~= "undecided" and r.state ~= "failed",
-        ("%s: %s: %s"):format(r.system, r.cell, r.why))
-    end
+    are_certain(rows)
     assert.equal(without_ms(many), without_ms(matrix(CELLS .. " -j 2").stdout))
+  end)
+
+  it("the cells of a program that connects in advance, and looks at no idle connection, come to the same", function()
+    local why = lack "perlbal"
+    if why then return pending(why) end
+    local cells = "--sut perlbal:verify-ahead,perlbal:ahead-only --request get --point idle,response_end"
+      .. " --ending plain,vanish --second none --response cl --format jsonl"
+    local one = matrix(cells).stdout
+    local rows = rows_of(one)
+    assert.is_true(#rows > 30)
+    are_certain(rows)
+    assert.equal(without_ms(one), without_ms(matrix(cells .. " -j 2").stdout))
+  end)
+end)
+
+describe("a program whose own question is not answered", function()
+  it("is started anew behind that cell, and behind no other", function()
+    local why = lack "perlbal"
+    if why then return pending(why) end
+    local wanted = race.matrix {
+      sut = "perlbal:verify", request = "get", connection = "fresh", point = "accept", ending = "fin,stall",
+      second = "none", response = "cl", client = "first",
+    }
+    local stage <close> = stages.open { system = wanted.system }
+    local found, pid = {}, stage.target.pid
+    for _, cell in wanted.plan:cells() do
+      stage:play(cell)
+      found[#found + 1] = ("%s %s"):format(cell.ending.name, stage.target.pid == pid and "same" or "another")
+      pid = stage.target.pid
+    end
+    local _, first = wanted.plan:cells()()
+    stage:play(first)
+    assert.same({ "fin same", "stall same" }, found)
+    assert.are_not.equal(pid, stage.target.pid)
   end)
 end)
 

@@ -26,11 +26,15 @@ local function elsewhere(is_confined, fn)
 end
 
 local function start(lab, script, is_free)
-  local sut = lab:sut { to = lab:backend(), argv = { "perl", "-MSocket", "-e", "$| = 1; " .. script, "$LISTEN_FD" } }
+  local backend = lab:backend()
+  local sut = lab:sut {
+    to = backend,
+    argv = { "perl", "-MSocket", "-e", "$| = 1; " .. script, "$LISTEN_FD", "$BACKEND_PORT" },
+  }
   repeat lab:advance(1) until sut.output:find "up"
   assert(lab:rest())
   if not is_free then sut:line_up() end
-  return sut
+  return sut, backend
 end
 
 --- The scheduling policy of a program.
@@ -79,6 +83,20 @@ local WAKES = [[
 
 -- It tells of each who connects.
 local MEETS = [[open LISTENER, "+<&=", $ARGV[0]; print "up "; while (accept my $conn, LISTENER) { print "met " }]]
+
+-- It has two connections to the backend, and opens another one for each that ends; not for ever, so that a test ends.
+local REPLACES = [[
+  my ($port, @open) = $ARGV[1];
+  sub dial { socket my $conn, PF_INET, SOCK_STREAM, 0; connect $conn, sockaddr_in($port, INADDR_LOOPBACK); $conn }
+  print "up ";
+  @open = (dial(), dial());
+  for (1 .. 40) {
+    my $set = "";
+    vec($set, fileno $_, 1) = 1 for @open;
+    select $set, undef, undef, undef;
+    @open = map { vec($set, fileno $_, 1) ? (print("again "), close $_, dial())[2] : $_ } @open;
+  }
+]]
 
 local function cuts(is_confined)
   return elsewhere(is_confined, function(emit)
@@ -154,6 +172,28 @@ describe("lab:turn", function()
         emit(sut.output)
       end)
       assert.same({ "false no turn", "up met " }, said)
+    end
+  end)
+end)
+
+describe("lab:reset", function()
+  it("ends all connections before a program can open others", function()
+    for _, is_confined in ipairs { true, false } do
+      local said = elsewhere(is_confined, function(emit)
+        local lab <close> = core.lab()
+        local sut, backend = start(lab, REPLACES)
+        for _ = 1, 3 do
+          lab:reset()
+          assert(lab:rest())
+          emit(("%s, connected %d"):format(sut.output, backend.n_conns))
+        end
+      end)
+      local twice = "again again "
+      assert.same({
+        "up " .. twice .. ", connected 2",
+        "up " .. twice .. twice .. ", connected 2",
+        "up " .. twice .. twice .. twice .. ", connected 2",
+      }, said)
     end
   end)
 end)

@@ -42,7 +42,7 @@ function Stage.open(options)
   local self = setmetatable({
     lab = lab, backend = backend, system = system, target = target, sizes = options.sizes or {}, wires = {},
     warm_client = client(), other_client = client(), cannot_vanish = core.cannot_vanish(), n_plays = 0,
-    is_quick = options.is_quick, rest_ms = START_MS,
+    is_quick = options.is_quick, rest_ms = START_MS, options = options,
   }, Stage)
   if system.is_ours then return self end
   good, target = pcall(Stage.greet, self, options.is_free)
@@ -55,6 +55,15 @@ function Stage:close()
   self.lab:close()
 end
 Stage.__close = Stage.close
+
+--- Begin with another process of the program.
+function Stage:renew()
+  self:close()
+  local options = { sizes = self.sizes }
+  for name, value in pairs(self.options) do options[name] = options[name] or value end
+  for name, value in pairs(Stage.open(options)) do self[name] = value end
+  self.is_spent = false
+end
 
 -- ----------------------------------------------------------------------- resting --
 
@@ -408,6 +417,19 @@ local function way_of(cell)
   return point.name == "idle" and before or by_fault
 end
 
+--- What a proxy asks for itself (OPTIONS *) is nobody's.
+local function is_own(sending) return sending.id == "" and sending.path == "*" end
+
+--- Has the program asked for something itself, and is waiting for an answer that will not come?  What it makes of the
+-- reset that ends that (Perlbal opens no connection for a second) must not be part of the next cell.
+local function is_left_waiting(stage, cell)
+  if stage.system.is_ours or cell.ending.close ~= "vanish" and cell.ending.close ~= "stall" then return false end
+  for _, sending in ipairs(stage.backend:ledger()) do
+    if is_own(sending) and not sending.answered_whole then return true end
+  end
+  return false
+end
+
 --- The sendings of the ledger, those of the victim and those of the client's next request.
 local function sort_sendings(stage, id, next_id)
   local sendings, next_sendings = {}, {}
@@ -415,8 +437,8 @@ local function sort_sendings(stage, id, next_id)
     local list
     if sending.id == next_id then
       list = next_sendings
-    elseif sending.id == id or sending.id == "" and sending.path ~= "*" then
-      -- Too little may have come to tell whose it was.  What a proxy asks for itself (OPTIONS *) is nobody's.
+    elseif sending.id == id or sending.id == "" and not is_own(sending) then
+      -- Too little may have come to tell whose it was.
       list = sendings
     end
     if list then list[#list + 1] = sending end
@@ -424,30 +446,37 @@ local function sort_sendings(stage, id, next_id)
   return sendings, next_sendings
 end
 
+local function play(stage, cell)
+  stage:clear()
+  stage.n_held = 0
+  warm(stage, cell)
+  local id = stage:wire(cell.request, cell.response).id
+  way_of(cell)(stage, cell)
+  if not has_ended(stage, stage.victim) then return nil end
+  if cell.second.name ~= "all" then stage.backend:clear_faults() end
+  local wire = give_id(stage, "n", NEXT, "/next")
+  local next_one = stage.client:start(wire)
+  if not has_ended(stage, next_one) then return nil end
+  local verdict, next_verdict = stage.lab:verdict(id), stage.lab:verdict(wire.id)
+  stage:check()
+  local sendings, next_sendings = sort_sendings(stage, id, wire.id)
+  return {
+    at = stage:offset(cell), reply = stage.victim:wait(), next_reply = next_one:wait(),
+    verdict = verdict, next_verdict = next_verdict, sendings = sendings, next_sendings = next_sendings,
+    attempts = stage.system.is_ours and stage.target:attempts(id) or {}, n_held = stage.n_held,
+  }
+end
+
 --- Play a cell.
 -- @return nil where a quick stage would have to wait; else facts: at, the byte offset; reply, verdict, next_reply,
 -- next_verdict; sendings and next_sendings, from the ledger; attempts, from the proxy; n_held.  All is data; the stage
 -- can go on to the next cell.
 function Stage:play(cell)
+  if self.is_spent then self:renew() end
   assert(self:measures(cell.request, cell.response))      -- it may need the stage for itself
-  self:clear()
-  self.n_held = 0
-  warm(self, cell)
-  local id = self:wire(cell.request, cell.response).id
-  way_of(cell)(self, cell)
-  if not has_ended(self, self.victim) then return nil end
-  if cell.second.name ~= "all" then self.backend:clear_faults() end
-  local wire = give_id(self, "n", NEXT, "/next")
-  local next_one = self.client:start(wire)
-  if not has_ended(self, next_one) then return nil end
-  local verdict, next_verdict = self.lab:verdict(id), self.lab:verdict(wire.id)
-  self:check()
-  local sendings, next_sendings = sort_sendings(self, id, wire.id)
-  return {
-    at = self:offset(cell), reply = self.victim:wait(), next_reply = next_one:wait(),
-    verdict = verdict, next_verdict = next_verdict, sendings = sendings, next_sendings = next_sendings,
-    attempts = self.system.is_ours and self.target:attempts(id) or {}, n_held = self.n_held,
-  }
+  local facts = play(self, cell)
+  self.is_spent = is_left_waiting(self, cell)
+  return facts
 end
 
 --- The timeline of the cell that was played last.
