@@ -8,8 +8,9 @@
  * as what waits with a timeout then fails with EINTR (signal(7)).
  *
  * Both need that lab and program may run on one and the same processor only
- * (core.pin), and the right to real-time priorities (sched(7): CAP_SYS_NICE or RLIMIT_RTPRIO).
- * Without that right, SCHED_BATCH at least keeps who is woken from interrupting.
+ * (core.pin), and the right to real-time priorities (sched(7): CAP_SYS_NICE or
+ * RLIMIT_RTPRIO).  Without that right, SCHED_BATCH at least keeps who is woken
+ * from interrupting.
  */
 #ifndef HARNESS_RANK_H
 #define HARNESS_RANK_H

@@ -45,7 +45,7 @@ function Stage.open(options)
     is_quick = options.is_quick, rest_ms = START_MS, options = options,
   }, Stage)
   if system.is_ours then return self end
-  good, target = pcall(Stage.greet, self, options.is_free)
+  good, target = pcall(Stage.greet, self)
   if good then return self end
   lab:close()
   error(target, 0)
@@ -190,14 +190,14 @@ end
 --- A program has started: wait until it answers, and find out whether it sees the end of an idle connection, or only
 -- its next request does.
 -- From then on its threads run in order; not before, so that one that starts keeps no other one waiting that plays.
-function Stage:greet(is_free)
+function Stage:greet()
   local reply
   for n = 1, MAX_GREETINGS do
     self.n_plays = n
     reply = ask(self, "w", WARM, "/warm")
     if reply.status == 200 and reply.complete then
       self.rest_ms = REST_MS
-      if not is_free then self.target:line_up() end
+      if not self.options.is_free then self.target:line_up() end
       self.lab:reset()
       self:settle()
       self.is_blind = ask(self, "n", NEXT, "/next").status ~= 200
