@@ -131,6 +131,9 @@ local few = {
   second = names { "none", "same" },
 }
 
+--- Is a connection's end of that name told to nobody?
+function axes.tells_nobody(ending) return ending == "vanish" or ending == "stall" end
+
 --- Does the system learn of the end only by its own timeout?  Outside the lab that is real time.
 function axes.waits(cell)
   local ending, point = cell.ending.name, cell.point

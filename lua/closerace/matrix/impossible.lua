@@ -14,8 +14,6 @@ local function is_large(request) return #(request.body or "") > 65536 end
 
 local function is_queued(order) return order.name == "close-first" or order.name == "request-first" end
 
-local function tells_nobody(ending) return ending.name == "vanish" or ending.name == "stall" end
-
 -- At which points a connection can end while an attempt stands at a checkpoint; at others, none has one to lose.
 local while_held = {
   verifying = function(point) return point.rank == rank.idle end,
@@ -67,13 +65,14 @@ local rules = {
   {
     name = "where nobody is told, nothing can be seen or queued", axis = "order",
     holds = function(c)
-      return c.point.name == "idle" and tells_nobody(c.ending) and not c.order.held and c.order.name ~= "crossing"
+      return c.point.name == "idle" and axes.tells_nobody(c.ending.name) and not c.order.held
+        and c.order.name ~= "crossing"
     end,
   },
   {
     name = "an idle connection whose end is told is settled, not crossing", axis = "order",
     holds = function(c)
-      return c.point.name == "idle" and not tells_nobody(c.ending) and c.order.name == "crossing"
+      return c.point.name == "idle" and not axes.tells_nobody(c.ending.name) and c.order.name == "crossing"
     end,
   },
   {

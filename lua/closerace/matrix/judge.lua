@@ -2,6 +2,8 @@
 -- Rules are judged independently of one another and of the verdict, from what the client was told and from the
 -- backend's ledger.  The proxy's own account is used for one thing only: that it knew a request to be repeatable (R6).
 
+local axes = require "closerace.matrix.axes"
+
 local judge = {}
 
 --- The rules, in our words, and where they stand.
@@ -154,7 +156,7 @@ end
 --- Did it ride a connection of which nobody could know that it had ended?
 local function rode_blindly(sendings)
   for _, sending in ipairs(sendings) do
-    if sending.ended and (sending.ending == "stall" or sending.ending == "vanish") then return true end
+    if sending.ended and axes.tells_nobody(sending.ending) then return true end
   end
   return false
 end

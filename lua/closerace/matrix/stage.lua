@@ -2,6 +2,7 @@
 -- A stage sets a race up, lets it run, sends the client's next request, and returns facts; what they mean is for
 -- judge.lua.
 
+local axes = require "closerace.matrix.axes"
 local command_stage = require "closerace.matrix.command_stage"
 local core = require "closerace.core"
 local plan = require "closerace.matrix.plan"
@@ -423,7 +424,7 @@ local function is_own(sending) return sending.id == "" and sending.path == "*" e
 --- Has the program asked for something itself, and is waiting for an answer that will not come?  What it makes of the
 -- reset that ends that (Perlbal opens no connection for a second) must not be part of the next cell.
 local function is_left_waiting(stage, cell)
-  if stage.system.is_ours or cell.ending.close ~= "vanish" and cell.ending.close ~= "stall" then return false end
+  if stage.system.is_ours or not axes.tells_nobody(cell.ending.name) then return false end
   for _, sending in ipairs(stage.backend:ledger()) do
     if is_own(sending) and not sending.answered_whole then return true end
   end
