@@ -18,7 +18,6 @@
 #include "harness/lab.h"
 #include "harness/listener.h"
 #include "harness/trace.h"
-#include "harness/tree.h"
 #include "harness/warden.h"
 #include "harness/words.h"
 
@@ -301,7 +300,7 @@ wait_for_port(struct sut *s)
 			return "it ended";
 		if (lab_is_interrupted())
 			return "interrupted";
-		if (!tree_rests(s->tree))
+		if (tree_rests(s->tree) == TREE_RUNS)
 			rests_since_ms = -1;
 		else if (rests_since_ms < 0)
 			rests_since_ms = now_ms();
@@ -577,10 +576,12 @@ is_ending(struct sut *s)
 	return !s->exited && tree_has_ended(s->tree, s->warden.program);
 }
 
-bool
+enum tree_rest
 sut_rests(struct sut *s)
 {
-	return tree_rests(s->tree) && !is_ending(s);
+	enum tree_rest rest = tree_rests(s->tree);
+
+	return rest != TREE_RUNS && is_ending(s) ? TREE_RUNS : rest;
 }
 
 bool

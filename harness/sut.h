@@ -17,6 +17,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "harness/tree.h"
+
 struct lab;
 struct sut;
 
@@ -85,7 +87,7 @@ const char *sut_errors(const struct sut *, size_t *size);
 /* For turns.h.  Is it at rest?  Has it done anything since it was seen so?  Can
  * it run on that processor only?  And stop it for our turn (needs: at rest),
  * and let it go on, unless a script has stopped it. */
-bool sut_rests(struct sut *);
+enum tree_rest sut_rests(struct sut *);
 bool sut_ran(const struct sut *);
 bool sut_is_confined(const struct sut *, int cpu);
 void sut_hold(struct sut *);

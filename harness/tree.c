@@ -19,13 +19,19 @@
  * but the parent of a vfork() waits for its child, which is stopped. */
 #define D_STATE_MS 200
 
+struct state {
+	char letter;   /* 'R', 'S', …; '\0': the task is gone */
+	int n_threads; /* of its process */
+	int cpu;       /* that it ran on last */
+};
+
 struct task {
 	pid_t pid, tid;
 	int stat_fd, runs_fd, children_fd;
-	uint64_t n_runs; /* how often it was given a processor */
-	int only_cpu;	 /* the one that it may run on, or -1 */
-	int last_cpu;	 /* that it ran on */
-	bool is_ours;	 /* tree_stop() has stopped its process */
+	struct state state; /* as it was read last */
+	uint64_t n_runs;    /* how often it was given a processor */
+	int only_cpu;	    /* the one that it may run on, or -1 */
+	bool is_ours;	    /* tree_stop() has stopped its process */
 };
 
 struct tree {
@@ -34,6 +40,7 @@ struct tree {
 	struct task *tasks;
 	size_t n, room;
 	bool blind; /* somebody could not be looked at */
+	bool rests; /* as tree_rests() has said */
 };
 
 /* --------------------------------------------------------------- reading --- */
@@ -59,46 +66,40 @@ read_file(int fd, char *text, size_t size)
 	return n > 0 ? (size_t)n : 0;
 }
 
-struct state {
-	char letter;   /* 'R', 'S', …; '\0': the task is gone */
-	int n_threads; /* of its process */
-	int cpu;       /* that it ran on last */
-};
-
 /* "123 (a name) S …", proc(5). */
-static struct state
-read_state(const struct task *t)
+static char
+read_state(struct task *t)
 {
-	struct state state = { '\0', 0, -1 };
 	char text[512], *end;
 	int field = 3;
 
+	t->state = (struct state){ '\0', 0, -1 };
 	if (read_file(t->stat_fd, text, sizeof text) == 0 ||
 	    (end = strrchr(text, ')')) == NULL || end[1] == '\0')
-		return state;
-	state.letter = end[2];
+		return '\0';
+	t->state.letter = end[2];
 	for (const char *p = end + 2; *p != '\0' && field <= 39; p++) {
 		if (*p != ' ')
 			continue;
 		if (++field == 20)
-			state.n_threads = atoi(p + 1);
+			t->state.n_threads = atoi(p + 1);
 		else if (field == 39)
-			state.cpu = atoi(p + 1);
+			t->state.cpu = atoi(p + 1);
 	}
-	return state;
+	return t->state.letter;
 }
 
-/* The third number of schedstat. */
+/* The third number of schedstat, which is the last. */
 static uint64_t
 read_runs(const struct task *t)
 {
 	char text[96];
-	unsigned long long n = 0;
+	const char *last;
 
 	if (read_file(t->runs_fd, text, sizeof text) == 0 ||
-	    sscanf(text, "%*u %*u %llu", &n) != 1)
+	    (last = strrchr(text, ' ')) == NULL)
 		return 0;
-	return n;
+	return strtoull(last, NULL, 10);
 }
 
 /* --------------------------------------------------------------- the list -- */
@@ -139,7 +140,7 @@ is_gone(int error)
 static void
 add_task(struct tree *tree, pid_t pid, pid_t tid)
 {
-	struct task t = { .pid = pid, .tid = tid, .last_cpu = -1 };
+	struct task t = { .pid = pid, .tid = tid };
 
 	if (tree->n == tree->room) {
 		size_t room = tree->room == 0 ? 8 : 2 * tree->room;
@@ -157,6 +158,7 @@ add_task(struct tree *tree, pid_t pid, pid_t tid)
 	if ((t.stat_fd = open_file(pid, tid, "stat")) >= 0 &&
 	    (t.runs_fd = open_file(pid, tid, "schedstat")) >= 0 &&
 	    (t.children_fd = open_file(pid, tid, "children")) >= 0) {
+		read_state(&t);
 		tree->tasks[tree->n++] = t;
 		return;
 	}
@@ -227,8 +229,9 @@ count_threads(const struct tree *tree, pid_t pid)
 	return n;
 }
 
-/* Bring the list up to date.  Returns: it was.  Of whoever has gone meanwhile
- * the children may have been missed: they have moved up, behind our back. */
+/* Bring the list up to date, from the states that were just read.  Returns: it
+ * was.  Of whoever has gone meanwhile the children may have been missed: they
+ * have moved up, behind our back. */
 static bool
 update(struct tree *tree)
 {
@@ -237,21 +240,30 @@ update(struct tree *tree)
 	tree->blind = tree->root_fd < 0;
 	same = !add_children(tree, tree->root_fd);
 	for (size_t i = 0; i < tree->n; i++) {
-		struct state state = read_state(&tree->tasks[i]);
+		/* A copy: to add somebody may move them all. */
+		const struct task t = tree->tasks[i];
 
-		if (state.letter == '\0') {
+		if (t.state.letter == '\0') {
 			forget(tree, i--);
 			same = false;
 			continue;
 		}
-		if (add_children(tree, tree->tasks[i].children_fd))
+		if (add_children(tree, t.children_fd))
 			same = false;
-		if (tree->tasks[i].pid == tree->tasks[i].tid &&
-		    count_threads(tree, tree->tasks[i].pid) < state.n_threads &&
-		    add_process(tree, tree->tasks[i].pid))
+		if (t.pid == t.tid &&
+		    count_threads(tree, t.pid) < t.state.n_threads &&
+		    add_process(tree, t.pid))
 			same = false;
 	}
 	return same;
+}
+
+static bool
+read_and_update(struct tree *tree)
+{
+	for (size_t i = 0; i < tree->n; i++)
+		read_state(&tree->tasks[i]);
+	return update(tree);
 }
 
 /* ----------------------------------------------------------------- resting - */
@@ -269,12 +281,10 @@ look(struct tree *tree, bool *same)
 	*same = true;
 	for (size_t i = 0; i < tree->n; i++) {
 		struct task *t = &tree->tasks[i];
-		struct state state = read_state(t);
 		uint64_t n_runs;
 
-		if (!is_rest(state.letter))
+		if (!is_rest(read_state(t)))
 			return false;
-		t->last_cpu = state.cpu;
 		n_runs = read_runs(t);
 		*same = *same && n_runs == t->n_runs;
 		t->n_runs = n_runs;
@@ -282,17 +292,26 @@ look(struct tree *tree, bool *same)
 	return true;
 }
 
-bool
+/* Whoever has not run between two looks has rested all the time.  Of several
+ * that is needed: one of them may have been woken by another behind our back,
+ * and that one have gone to sleep before we came to it. */
+enum tree_rest
 tree_rests(struct tree *tree)
 {
-	bool same;
+	bool rested = tree->rests, same;
 
-	if (!look(tree, &same) || !update(tree) || tree->blind)
-		return false;
-	/* One thread may have been woken by another behind our back, and that
-	 * one have gone to sleep before we came to it.  Whoever has not run
-	 * between two looks has rested all the time. */
-	return tree->n <= 1 || (look(tree, &same) && same);
+	tree->rests = false;
+	if (!look(tree, &same))
+		return TREE_RUNS;
+	if (rested && same) {
+		/* Who rests starts nobody; but the root may have. */
+		tree->rests =
+		    !add_children(tree, tree->root_fd) && !tree->blind;
+		return tree->rests ? TREE_HAS_RESTED : TREE_RUNS;
+	}
+	tree->rests = update(tree) && !tree->blind &&
+	    (tree->n <= 1 || (look(tree, &same) && same));
+	return tree->rests ? TREE_RESTS : TREE_RUNS;
 }
 
 bool
@@ -302,7 +321,7 @@ tree_has_ended(const struct tree *tree, pid_t pid)
 	for (size_t i = 0; i < tree->n; i++)
 		if (tree->tasks[i].tid == pid)
 			return count_threads(tree, pid) == 1 &&
-			    read_state(&tree->tasks[i]).letter == 'Z';
+			    tree->tasks[i].state.letter == 'Z';
 	return true;
 }
 
@@ -320,7 +339,7 @@ tree_is_confined(const struct tree *tree, int cpu)
 {
 	for (size_t i = 0; i < tree->n; i++)
 		if (tree->tasks[i].only_cpu != cpu ||
-		    tree->tasks[i].last_cpu != cpu)
+		    tree->tasks[i].state.cpu != cpu)
 			return false;
 	return true;
 }
@@ -330,11 +349,11 @@ tree_line_up(struct tree *tree)
 {
 	/* Until it is told, a thread may start another one. */
 	do {
-		while (!update(tree))
+		while (!read_and_update(tree))
 			continue;
 		for (size_t i = 0; i < tree->n; i++)
 			rank_line_up(tree->tasks[i].tid);
-	} while (!update(tree));
+	} while (!read_and_update(tree));
 }
 
 /* ---------------------------------------------------------------- stopping - */
@@ -353,7 +372,7 @@ stop_all(struct tree *tree)
 	for (size_t i = 0; i < tree->n; i++) {
 		struct task *t = &tree->tasks[i];
 
-		if (!is_process(t) || read_state(t).letter == 'T')
+		if (!is_process(t) || read_state(t) == 'T')
 			continue;
 		t->is_ours = true;
 		kill(t->pid, SIGSTOP);
@@ -367,7 +386,7 @@ find_running(struct tree *tree)
 	char found = '\0';
 
 	for (size_t i = 0; i < tree->n; i++) {
-		char state = read_state(&tree->tasks[i]).letter;
+		char state = read_state(&tree->tasks[i]);
 
 		if (state == 'R' || state == 'S')
 			return state;
@@ -411,11 +430,11 @@ tree_stop(struct tree *tree)
 		tree->tasks[i].is_ours = false;
 	/* Until it is stopped, a process may start another one. */
 	do {
-		while (!update(tree))
+		while (!read_and_update(tree))
 			continue;
 		stop_all(tree);
 		wait_until_stopped(tree);
-	} while (!update(tree));
+	} while (!read_and_update(tree));
 }
 
 void

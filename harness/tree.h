@@ -21,9 +21,15 @@ struct tree;
 struct tree *tree_new(pid_t root);
 void tree_free(struct tree *);
 
-/* Is every thread at rest (or stopped)?  Never blocks.  False is always a safe
- * answer. */
-bool tree_rests(struct tree *);
+/* Is every thread at rest (or stopped)?  Never blocks.  TREE_RUNS is always a
+ * safe answer. */
+enum tree_rest {
+	TREE_RUNS = 0,
+	TREE_RESTS,
+	TREE_HAS_RESTED /* ever since it was last seen at rest */
+};
+
+enum tree_rest tree_rests(struct tree *);
 
 /* Has any thread been given a processor since tree_rests() last looked? */
 bool tree_ran(const struct tree *);
@@ -44,7 +50,7 @@ bool tree_has_ended(const struct tree *, pid_t);
  * threads runs any more. */
 void tree_stop(struct tree *);
 
-/* The same right after tree_rests() was true: whoever rests starts nobody, so
+/* The same right after tree_rests() said so: whoever rests starts nobody, so
  * the list of them need not be made again.  Much cheaper. */
 void tree_stop_resting(struct tree *);
 

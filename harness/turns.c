@@ -28,15 +28,21 @@ nth(struct lab *lab, unsigned n)
 	return lab_actor(lab, LAB_SUT, n);
 }
 
-static bool
+/* All together: they are what the least of them is. */
+static enum tree_rest
 all_rest(struct lab *lab)
 {
+	enum tree_rest all = TREE_HAS_RESTED;
 	struct sut *s;
 
-	for (unsigned n = 1; (s = nth(lab, n)) != NULL; n++)
-		if (!sut_rests(s))
-			return false;
-	return true;
+	for (unsigned n = 1; all != TREE_RUNS && (s = nth(lab, n)) != NULL;
+	     n++) {
+		enum tree_rest rest = sut_rests(s);
+
+		if (rest < all)
+			all = rest;
+	}
+	return all;
 }
 
 /* Are we and all programs confined to one and the same processor? */
@@ -89,16 +95,17 @@ turns_reset(struct lab *lab)
 	turns_end(lab, &turn);
 }
 
-/* Let them run until all rest, and do nothing meanwhile.  Returns: false where
- * that time went by first. */
-static bool
+/* Let them run until all rest, and do nothing meanwhile.  Returns: TREE_RUNS
+ * where that time went by first. */
+static enum tree_rest
 wait_for_rest(struct lab *lab, int64_t until_ms)
 {
 	const struct timespec moment = { 0, 20000 };
+	enum tree_rest rest;
 
-	for (unsigned n = 0; !all_rest(lab); n++) {
+	for (unsigned n = 0; (rest = all_rest(lab)) == TREE_RUNS; n++) {
 		if (lab_is_interrupted() || now_ms() > until_ms)
-			return false;
+			return TREE_RUNS;
 		/* On the same processor they go on at once; if they take
 		 * their time, they are alone. */
 		if (n < 64)
@@ -106,7 +113,7 @@ wait_for_rest(struct lab *lab, int64_t until_ms)
 		else
 			nanosleep(&moment, NULL);
 	}
-	return true;
+	return rest;
 }
 
 /* Handle what is there, and what comes of it, while no program sees it.
@@ -136,17 +143,23 @@ enum lab_outcome
 turns_rest(struct lab *lab, int ms, bool *rests)
 {
 	int64_t until_ms = now_ms() + ms;
+	enum tree_rest rest = wait_for_rest(lab, until_ms);
 	enum lab_outcome outcome = LAB_MOVED;
 	bool happened = true;
 
-	while (outcome == LAB_MOVED && happened) {
-		*rests = wait_for_rest(lab, until_ms);
-		if (!*rests) /* it may have something for us all the same */
-			return lab_settle(lab);
+	*rests = false;
+	while (rest != TREE_RUNS && happened) {
 		outcome = take_turn(lab, until_ms, &happened);
+		if (outcome != LAB_MOVED)
+			return outcome;
+		rest = wait_for_rest(lab, until_ms);
+		/* Whom our turn has not moved has nothing new for us. */
+		if (rest == TREE_HAS_RESTED)
+			break;
 	}
-	*rests = outcome == LAB_MOVED && wait_for_rest(lab, until_ms);
-	return outcome;
+	*rests = rest != TREE_RUNS;
+	/* Who is busy may have something for us all the same. */
+	return *rests ? outcome : lab_settle(lab);
 }
 
 /* Has a program done anything since it was seen at rest? */

@@ -219,6 +219,45 @@ one(struct tree *tree)
 	CHECK(comes_to_rest(tree), "when it has gone, nothing is left to rest");
 }
 
+static void
+answer_each(void)
+{
+	char c;
+
+	while (read(orders_fd, &c, 1) == 1)
+		tell();
+}
+
+/* What is said of it first when it rests again. */
+static enum tree_rest
+rests_again(struct tree *tree)
+{
+	enum tree_rest rest;
+
+	while ((rest = tree_rests(tree)) == TREE_RUNS)
+		sched_yield();
+	return rest;
+}
+
+static void
+ever_since(struct tree *tree)
+{
+	struct child c = start(answer_each), other;
+
+	CHECK(rests_again(tree) == TREE_RESTS, "who has started rests");
+	CHECK(tree_rests(tree) == TREE_HAS_RESTED, "and goes on resting");
+	order(&c);
+	hear(&c);
+	CHECK(rests_again(tree) == TREE_RESTS, "who has run rests again");
+	CHECK(tree_rests(tree) == TREE_HAS_RESTED, "and goes on again");
+	other = start(block);
+	CHECK(rests_again(tree) == TREE_RESTS, "so does one who joins");
+	CHECK(tree_rests(tree) == TREE_HAS_RESTED, "both go on");
+	end(&other);
+	CHECK(rests_again(tree) == TREE_RESTS, "who has ended has not rested");
+	end(&c);
+}
+
 static int ball[2][2];
 
 /* Get the ball from one pipe, give it to the other. */
@@ -640,6 +679,7 @@ main(void)
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	nothing(tree);
 	one(tree);
+	ever_since(tree);
 	two(tree, play_with_a_process, "processes");
 	two(tree, play_with_a_thread, "threads");
 	newcomer(tree, make_a_child, "a new child");
