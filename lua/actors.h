@@ -14,7 +14,7 @@ int proxylib_new(lua_State *L);	  /* lab:proxy {…} */
 int clientlib_new(lua_State *L);  /* lab:client {…} */
 int sutlib_new(lua_State *L);	  /* lab:sut {…} */
 
-int verdictlib_verdict(lua_State *L); /* lab:verdict(id) */
+int verdictlib_verdict(lua_State *L); /* lab:verdict(id, …) */
 
 /* backend:conn(n) or { carried = id } */
 int connlib_conn(lua_State *L);

@@ -9,6 +9,7 @@
 #include "harness/turns.h"
 #include "lua/actors.h"
 #include "lua/block.h"
+#include "lua/options.h"
 #include "lua/verdicts.h"
 
 #define VERDICT_CLASS "closerace.verdict"
@@ -137,16 +138,22 @@ settle_ms(lua_State *L, struct lab_box *box)
 	return rests && clock_next_ms(lab_clock(box->lab)) < 0 ? 0 : SETTLE_MS;
 }
 
-/* lab:verdict(id) */
+/* lab:verdict(id [, { wait = true }]) */
 int
 verdictlib_verdict(lua_State *L)
 {
+	static const char *const names[] = { "wait", NULL };
 	struct lab_box *box = handle_check_lab(L, 1);
 	struct settling *s;
+	bool wait;
 	int ms = 0;
 
 	luaL_checkstring(L, 2);
+	options_check(L, 3, "lab:verdict", names);
+	wait = options_boolean(L, 3, "lab:verdict", "wait", true);
 	lua_settop(L, 2);
+	if (!wait)
+		return judged(L, LUA_OK, 0);
 	s = lua_newuserdatauv(L, sizeof *s, 0);
 	if (lab_is_real(box->lab))
 		ms = settle_ms(L, box);

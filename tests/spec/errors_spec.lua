@@ -108,6 +108,8 @@ describe("lab", function()
       { "lab:verdict 'third'", "lab:verdict", "'third'" },
       { "lab:verdict 'second'", "'second' is still under way" },
       { "lab:verdict()", "string expected" },
+      { "lab:verdict('first', { wiat = true })", "lab:verdict", "unknown option 'wiat'", "wait" },
+      { "lab:verdict('first', { wait = 1 })", "lab:verdict", "wait" },
     }
   end)
 

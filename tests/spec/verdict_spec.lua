@@ -404,6 +404,19 @@ describe("a request of a program under test, of which it tells what became,", fu
   end)
 end)
 
+describe("lab:verdict", function()
+  it("waits until nothing is under way, unless it is told not to", function()
+    local lab <close> = race.lab()
+    local backend = lab:backend()
+    lab:client({ to = backend }):request { id = "v" }
+    local other = lab:client({ to = backend }):start {}
+    assert.equal("clean", lab:verdict("v", { wait = false }).name)
+    assert.is_false(other.done)
+    assert.equal("clean", lab:verdict("v", { wait = true }).name)
+    assert.is_true(other.done)
+  end)
+end)
+
 describe("in busted", function()
   it("assert.verdict and assert.reached hold, or show the timeline", function()
     local lab <close> = race.lab()

@@ -458,7 +458,8 @@ local function play(stage, cell)
   local wire = give_id(stage, "n", NEXT, "/next")
   local next_one = stage.client:start(wire)
   if not has_ended(stage, next_one) then return nil end
-  local verdict, next_verdict = stage.lab:verdict(id), stage.lab:verdict(wire.id)
+  local how = { wait = stage.system.is_ours }     -- what has ended at a program has ended at rest
+  local verdict, next_verdict = stage.lab:verdict(id, how), stage.lab:verdict(wire.id, how)
   stage:check()
   local sendings, next_sendings = sort_sendings(stage, id, wire.id)
   return {
