@@ -1,5 +1,6 @@
 --- Where rows go: one or several formats, each to a file or to stdout, and the sums of it all.
 
+local Baseline = require "closerace.command.baseline"
 local formats = require "closerace.format"
 
 local Outputs = {}
@@ -39,7 +40,7 @@ function Outputs.open(list, save, context)
     self.unsaved = save .. ".part"
     local file = open_file(self.unsaved)
     table.insert(self.files, file)
-    table.insert(self.formats, formats.jsonl.new(writer(self, file, self.unsaved), context, { but = "ms" }))
+    table.insert(self.formats, Baseline.new(writer(self, file, self.unsaved)))
   end
   return self
 end

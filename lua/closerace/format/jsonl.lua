@@ -5,13 +5,12 @@ local row = require "closerace.matrix.row"
 local JsonLines = {}
 JsonLines.__index = JsonLines
 
---- @param options.but  a field that is left out
-function JsonLines.new(write, _, options)
-  return setmetatable({ write = write, but = options and options.but }, JsonLines)
+function JsonLines.new(write)
+  return setmetatable({ write = write }, JsonLines)
 end
 
 function JsonLines:row(r)
-  self.write(row.encode(r, self.but) .. "\n")
+  self.write(row.encode(r) .. "\n")
 end
 
 function JsonLines:finish() end
