@@ -298,19 +298,17 @@ backend_new(struct event_base *base, const struct backend_options *options,
 	return b;
 }
 
-/* Give back the descriptors of connections that were closed before; by a reset,
- * if their peers are to be told. */
+/* What remains of connections that have ended is told to their peers, or is
+ * forgotten. */
 static void
-close_shut(struct valve_home *home, bool tell)
+clear_remains(struct valve_home *home, void (*how)(struct remains *))
 {
-	unsigned n = home->n_shut < SHUT_MAX ? home->n_shut : SHUT_MAX;
+	unsigned n =
+	    home->n_remains < REMAINS_MAX ? home->n_remains : REMAINS_MAX;
 
 	for (unsigned i = 0; i < n; i++)
-		if (tell)
-			ending_reset(home->shut[i]);
-		else
-			close(home->shut[i]);
-	home->n_shut = 0;
+		how(&home->remains[i]);
+	home->n_remains = 0;
 }
 
 void
@@ -324,7 +322,7 @@ backend_free(struct backend *b)
 		close(b->listen_fd);
 	}
 	each_valve(b, valve_free);
-	close_shut(&b->home, false);
+	clear_remains(&b->home, ending_forget);
 	valve_home_close_spare(&b->home);
 	origin_free(b->home.origin);
 	witness_free(b->witness);
@@ -338,22 +336,11 @@ backend_free(struct backend *b)
 	free(b);
 }
 
-static void
-lay_ghosts(struct valve_home *home)
-{
-	unsigned n = home->n_ghosts < GHOSTS_MAX ? home->n_ghosts : GHOSTS_MAX;
-
-	for (unsigned i = 0; i < n; i++)
-		ending_lay(&home->ghosts[i]);
-	home->n_ghosts = 0;
-}
-
 void
 backend_reset(struct backend *b)
 {
 	each_valve(b, valve_free);
-	lay_ghosts(&b->home);
-	close_shut(&b->home, true);
+	clear_remains(&b->home, ending_tell);
 	event_del(b->unfinished);
 	witness_free(b->witness);
 	b->witness = NULL;

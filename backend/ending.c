@@ -24,6 +24,15 @@ ending_reset(int fd)
 	close(fd);
 }
 
+static int
+count_unread(int fd)
+{
+	int n = 0;
+
+	ioctl(fd, FIONREAD, &n);
+	return n;
+}
+
 /* Have the peer's kernel know that all its bytes have come.  It is told late
  * otherwise, or, with bytes unread, not even when asked. */
 static void
@@ -47,14 +56,6 @@ repair(int fd, int how)
 	return setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &how, sizeof how);
 }
 
-/* A socket under repair is closed without a word to the peer.  But the peer's
- * kernel has two things to say by itself, and the reset that answers them would
- * tell: it sends again what was not acknowledged, and it acknowledges, some
- * 40 ms late, what it has received.  So the one is acknowledged here; and the
- * window probe that ends a repair makes the peer acknowledge at once.  In that
- * order: the probe makes our kernel believe that it has acknowledged, and the
- * peer's does not, as it takes it for something old.
- */
 /* The sequence number of the next byte in a direction.  Needs: under repair. */
 static uint32_t
 next_number(int fd, int queue)
@@ -68,23 +69,30 @@ next_number(int fd, int queue)
 }
 
 static void
-remember(int fd, struct ghost *ghost)
+remember(int fd, struct remains *left)
 {
-	socklen_t self_size = sizeof ghost->self,
-		  peer_size = sizeof ghost->peer;
+	socklen_t self_size = sizeof left->self, peer_size = sizeof left->peer;
 
-	getsockname(fd, (struct sockaddr *)&ghost->self, &self_size);
-	getpeername(fd, (struct sockaddr *)&ghost->peer, &peer_size);
-	ghost->sent = next_number(fd, TCP_SEND_QUEUE);
-	ghost->received = next_number(fd, TCP_RECV_QUEUE);
+	getsockname(fd, (struct sockaddr *)&left->self, &self_size);
+	getpeername(fd, (struct sockaddr *)&left->peer, &peer_size);
+	left->sent = next_number(fd, TCP_SEND_QUEUE);
+	left->received = next_number(fd, TCP_RECV_QUEUE);
+	left->what = REMAINS_NUMBERS;
 }
 
+/* A socket under repair is closed without a word to the peer.  But the peer's
+ * kernel has two things to say by itself, and the reset that answers them would
+ * tell: it sends again what was not acknowledged, and it acknowledges, some
+ * 40 ms late, what it has received.  So the one is acknowledged here; and the
+ * window probe that ends a repair makes the peer acknowledge at once.  In that
+ * order: the probe makes our kernel believe that it has acknowledged, and the
+ * peer's does not, as it takes it for something old.
+ */
 static int
-vanish(int fd, struct ghost *ghost)
+vanish(int fd, struct remains *left)
 {
-	int n_unread = 0;
+	int n_unread = count_unread(fd);
 
-	ioctl(fd, FIONREAD, &n_unread);
 	/* Where a repair is refused, everything must be as it was. */
 	if (n_unread > 0 && repair(fd, TCP_REPAIR_ON) != 0)
 		return errno;
@@ -95,7 +103,7 @@ vanish(int fd, struct ghost *ghost)
 		return errno;
 	repair(fd, TCP_REPAIR_OFF); /* with a window probe */
 	repair(fd, TCP_REPAIR_ON);
-	remember(fd, ghost);
+	remember(fd, left);
 	close(fd);
 	return 0;
 }
@@ -107,30 +115,66 @@ set_number(int fd, int queue, uint32_t number)
 	setsockopt(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, &number, sizeof number);
 }
 
-/* Under repair a connection can be made as it was, without a word; then it can
- * be ended by a reset like any other. */
-void
-ending_lay(const struct ghost *ghost)
+/* Under repair a connection can be made as it was, without a word.  Returns: a
+ * descriptor of it, or -1. */
+static int
+make_again(const struct remains *left)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	if (fd < 0)
-		return;
-	if (repair(fd, TCP_REPAIR_ON) == 0) {
-		set_number(fd, TCP_SEND_QUEUE, ghost->sent);
-		set_number(fd, TCP_RECV_QUEUE, ghost->received);
-		if (bind(fd, (const struct sockaddr *)&ghost->self,
-			sizeof ghost->self) == 0)
-			connect(fd, (const struct sockaddr *)&ghost->peer,
-			    sizeof ghost->peer);
-		repair(fd, TCP_REPAIR_OFF_NO_WP);
-	}
-	ending_reset(fd);
+	if (fd < 0 || repair(fd, TCP_REPAIR_ON) != 0)
+		return fd;
+	set_number(fd, TCP_SEND_QUEUE, left->sent);
+	set_number(fd, TCP_RECV_QUEUE, left->received);
+	if (bind(fd, (const struct sockaddr *)&left->self, sizeof left->self) ==
+	    0)
+		connect(fd, (const struct sockaddr *)&left->peer,
+		    sizeof left->peer);
+	repair(fd, TCP_REPAIR_OFF_NO_WP);
+	return fd;
+}
+
+void
+ending_tell(struct remains *left)
+{
+	int fd = -1;
+
+	if (left->what == REMAINS_FD)
+		fd = left->fd;
+	else if (left->what == REMAINS_NUMBERS)
+		fd = make_again(left);
+	if (fd >= 0)
+		ending_reset(fd);
+	left->what = REMAINS_NOTHING;
+}
+
+void
+ending_forget(struct remains *left)
+{
+	if (left->what == REMAINS_FD)
+		close(left->fd);
+	left->what = REMAINS_NOTHING;
+}
+
+/* What close(2) does: a FIN, and a reset for whatever comes from now on; with
+ * bytes unread, a reset at once (tcp(7), RFC 1122 4.2.2.13).  In the first case
+ * shutdown(2) does the same and leaves the descriptor, the only way to tell a
+ * peer that looks at no idle connection. */
+static void
+close_plainly(int fd, struct remains *left)
+{
+	if (count_unread(fd) == 0)
+		shutdown(fd, SHUT_RDWR);
+	if (count_unread(fd) > 0)
+		close(fd);
+	else
+		*left = (struct remains){ .what = REMAINS_FD, .fd = fd };
 }
 
 int
-ending_carry_out(enum ending ending, int fd, struct ghost *ghost)
+ending_carry_out(enum ending ending, int fd, struct remains *left)
 {
+	left->what = REMAINS_NOTHING;
 	switch (ending) {
 	case ENDING_FIN:
 	case ENDING_HALF:
@@ -142,10 +186,10 @@ ending_carry_out(enum ending ending, int fd, struct ghost *ghost)
 		ending_reset(fd);
 		return 0;
 	case ENDING_PLAIN:
-		close(fd);
+		close_plainly(fd, left);
 		return 0;
 	case ENDING_VANISH:
-		return vanish(fd, ghost);
+		return vanish(fd, left);
 	case ENDING_STALL:
 	case N_ENDINGS:
 		break;

@@ -218,40 +218,17 @@ tell_ended(
 	valve_tell(v, e);
 }
 
-/* What close(2) does with nothing unread: a FIN, and a reset for whatever comes
- * from now on (tcp(7), RFC 1122 4.2.2.13).  But the descriptor stays, as a peer
- * that looks at no idle connection still has its own when everything begins
- * anew, and only through a descriptor can it be told. */
+/* Keep what remains until everything begins anew; of very many, of the newest. */
 static void
-close_plainly(struct valve_home *home, int fd)
+keep(struct valve_home *home, const struct remains *left)
 {
-	int *place = &home->shut[home->n_shut % SHUT_MAX];
+	struct remains *place = &home->remains[home->n_remains % REMAINS_MAX];
 
-	shutdown(fd, SHUT_RDWR);
-	if (stream_unread(fd) > 0) {
-		close(fd);
+	if (left->what == REMAINS_NOTHING)
 		return;
-	}
-	if (home->n_shut++ >= SHUT_MAX)
-		close(*place);
-	*place = fd;
-}
-
-static int
-carry_out(struct valve *v, enum ending ending)
-{
-	struct valve_home *home = v->home;
-	struct ghost ghost;
-	int err;
-
-	if (ending == ENDING_PLAIN && stream_unread(v->fd) == 0) {
-		close_plainly(home, v->fd);
-		return 0;
-	}
-	err = ending_carry_out(ending, v->fd, &ghost);
-	if (err == 0 && ending == ENDING_VANISH)
-		home->ghosts[home->n_ghosts++ % GHOSTS_MAX] = ghost;
-	return err;
+	if (home->n_remains++ >= REMAINS_MAX)
+		ending_forget(place);
+	*place = *left;
 }
 
 /* End the connection now.  Returns: 0, or the errno of the kernel's refusal,
@@ -264,6 +241,7 @@ end(struct valve *v, enum close_point point, enum ending ending, bool by_hand)
 	    leaves_nobody(ending, 0) ? v->home->witness(v->home) : NULL;
 	size_t total;
 	enum valve_state was = v->state;
+	struct remains left;
 	int err;
 
 	/* Look before: afterwards there may be no socket to look at.  And the
@@ -278,11 +256,12 @@ end(struct valve *v, enum close_point point, enum ending ending, bool by_hand)
 	}
 	if (ending_closes(ending))
 		edges_turn_away(v->event, v->tells_writable);
-	err = carry_out(v, ending);
+	err = ending_carry_out(ending, v->fd, &left);
 	if (err != 0) {
 		edges_listen(v->event, v->tells_writable);
 		return err;
 	}
+	keep(v->home, &left);
 	v->fd_closed = ending_closes(ending);
 	v->state = was == VALVE_LINGERING && ending == ENDING_HALF
 	    ? VALVE_LINGERING

@@ -21,8 +21,7 @@
 
 #define VALVE_SCRATCH_SIZE (64 * 1024) /* also the longest head peeked at */
 #define VALVE_OUT_SIZE	   (16 * 1024)
-#define GHOSTS_MAX	   64
-#define SHUT_MAX	   64
+#define REMAINS_MAX	   64
 
 struct event;
 struct witness;
@@ -49,13 +48,10 @@ struct valve_home {
 	 * one costs more than to serve a request.  fd -1: none. */
 	int spare_fd;
 	struct origin_conn *spare;
-	/* the newest connections that have vanished; their peers may still have
-	 * them when everything begins anew */
-	struct ghost ghosts[GHOSTS_MAX];
-	unsigned n_ghosts;
-	/* the newest that were closed with nothing unread: the same holds */
-	int shut[SHUT_MAX];
-	unsigned n_shut;
+	/* of the newest connections; their peers may still have them when
+	 * everything begins anew */
+	struct remains remains[REMAINS_MAX];
+	unsigned n_remains;
 };
 
 /*	state	    function	of the connection */

@@ -55,7 +55,7 @@ static void
 vanish_owes_nothing(size_t sent, size_t read_before, size_t answered)
 {
 	static char bytes[16384];
-	struct ghost ghost;
+	struct remains left, again;
 	int pair[2];
 
 	make_pair(pair);
@@ -68,18 +68,20 @@ vanish_owes_nothing(size_t sent, size_t read_before, size_t answered)
 	if (answered > 0)
 		CHECK(send(pair[1], bytes, answered, 0) == (ssize_t)answered,
 		    "%zu are answered", answered);
-	CHECK(ending_carry_out(ENDING_VANISH, pair[1], &ghost) == 0,
+	CHECK(ending_carry_out(ENDING_VANISH, pair[1], &left) == 0,
 	    "it vanishes");
 	CHECK(unacknowledged(pair[0]) == 0,
 	    "the peer's kernel knows that all have come");
 	CHECK(recv(pair[0], bytes, sizeof bytes, MSG_DONTWAIT) ==
 		(answered > 0 ? (ssize_t)answered : -1),
 	    "and nothing else came but the answer");
-	ending_lay(&ghost);
+	again = left;
+	ending_tell(&left);
 	CHECK(recv(pair[0], bytes, sizeof bytes, MSG_DONTWAIT) == -1 &&
 		errno == ECONNRESET,
 	    "until it is told by a reset");
-	ending_lay(&ghost);
+	ending_tell(&again);
+	CHECK(left.what == REMAINS_NOTHING, "and nothing remains");
 	close(pair[0]);
 }
 

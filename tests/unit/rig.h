@@ -176,7 +176,7 @@ rig_pump(struct rig *r)
 		event_base_loop(r->base, EVLOOP_NONBLOCK);
 }
 
-static void
+static inline void
 rig_advance(struct rig *r, int64_t ms)
 {
 	rig_now += ms;
@@ -248,7 +248,7 @@ peer_ask(struct rig *r, int fd, const char *request)
 	peer_look(r, fd);
 }
 
-static const struct ledger_attempt *
+static inline const struct ledger_attempt *
 rig_attempt(const struct rig *r, size_t n)
 {
 	static const struct ledger_attempt none = { .id = "none" };
@@ -258,14 +258,14 @@ rig_attempt(const struct rig *r, size_t n)
 	return a != NULL ? a : &none;
 }
 
-static size_t
+static inline size_t
 rig_n_attempts(const struct rig *r)
 {
 	return ledger_n_attempts(backend_ledger(r->backend));
 }
 
 /* How often something happened; *last is its latest event. */
-static int
+static inline int
 rig_count(const struct rig *r, enum backend_what what,
     const struct backend_event **last)
 {
