@@ -103,18 +103,21 @@ local races = {
   { "unsolicited 200 and FIN before the request", "reused/idle/200+fin/settled/none/cl" },
 }
 
+--- A race that is not part of that request's cells has no row.
 local function race_table(request, names)
   local head, rows = { "`" .. request .. "`" }, {}
   for _, name in ipairs(names) do
     if measured[name] then head[#head + 1] = title_of(name) end
   end
   for _, race in ipairs(races) do
-    local row = { race[1] }
+    local row, is_played = { race[1] }, false
     for _, name in ipairs(names) do
       local system = measured[name]
-      if system then row[#row + 1] = box(system.by_cell[request .. "/" .. race[2]]) end
+      local r = system and system.by_cell[request .. "/" .. race[2]]
+      if system then row[#row + 1] = box(r) end
+      is_played = is_played or r ~= nil
     end
-    rows[#rows + 1] = row
+    if is_played then rows[#rows + 1] = row end
   end
   write_table(head, rows)
 end
