@@ -4,9 +4,10 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "backend/stream.h"
 
 bool
 ending_closes(enum ending ending)
@@ -22,15 +23,6 @@ ending_reset(int fd)
 
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
 	close(fd);
-}
-
-static int
-count_unread(int fd)
-{
-	int n = 0;
-
-	ioctl(fd, FIONREAD, &n);
-	return n;
 }
 
 /* Have the peer's kernel know that all its bytes have come.  It is told late
@@ -91,7 +83,7 @@ remember(int fd, struct remains *left)
 static int
 vanish(int fd, struct remains *left)
 {
-	int n_unread = count_unread(fd);
+	int n_unread = (int)stream_unread(fd);
 
 	/* Where a repair is refused, everything must be as it was. */
 	if (n_unread > 0 && repair(fd, TCP_REPAIR_ON) != 0)
@@ -163,9 +155,9 @@ ending_forget(struct remains *left)
 static void
 close_plainly(int fd, struct remains *left)
 {
-	if (count_unread(fd) == 0)
+	if (stream_unread(fd) == 0)
 		shutdown(fd, SHUT_RDWR);
-	if (count_unread(fd) > 0)
+	if (stream_unread(fd) > 0)
 		close(fd);
 	else
 		*left = (struct remains){ .what = REMAINS_FD, .fd = fd };
