@@ -40,7 +40,8 @@ function Outputs.open(list, save, context)
     self.unsaved = save .. ".part"
     local file = open_file(self.unsaved)
     table.insert(self.files, file)
-    table.insert(self.formats, Baseline.new(writer(self, file, self.unsaved)))
+    self.baseline = Baseline.new(writer(self, file, self.unsaved))
+    table.insert(self.formats, self.baseline)
   end
   return self
 end
@@ -71,6 +72,7 @@ function Outputs:finish(more)
   end
   self.files = {}
   if self.unsaved and self.sums.rows == self.sums.n then
+    self.baseline:put_in_place(self.unsaved)
     assert(os.rename(self.unsaved, self.save))
     self.unsaved = nil
   end
