@@ -33,18 +33,35 @@ stop_script(lua_State *L, lua_Debug *ar)
 	luaL_error(L, "interrupted");
 }
 
+/* Who asked first: a process, or 0 for the keyboard (or one that we cannot see:
+ * each of theirs is a wish of its own). */
+static volatile sig_atomic_t first_signo, first_pid;
+
+/* timeout(1) tells its child, and then its group, in which the child is: one
+ * wish, said twice.  It must not end at once what is just finishing. */
+static bool
+is_said_again(int signo, const siginfo_t *info)
+{
+	return info->si_code == SI_USER && info->si_pid != 0 &&
+	    info->si_pid == first_pid && signo == first_signo;
+}
+
 static void
-on_interrupt(int signo)
+on_interrupt(int signo, siginfo_t *info, void *context)
 {
 	const int everything =
 	    LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT;
 	lua_State *task = block_running_thread();
 
 	if (lab_is_interrupted()) {
-		signal(signo, SIG_DFL); /* a second one ends it at once */
+		if (is_said_again(signo, info))
+			return;
+		signal(signo, SIG_DFL); /* a second wish ends it at once */
 		raise(signo);
 		return;
 	}
+	first_signo = signo;
+	first_pid = info->si_code == SI_USER ? info->si_pid : 0;
 	lab_interrupt();
 	lua_sethook(interrupted_state, stop_script, everything, 1);
 	if (task != NULL) /* a thread has hooks of its own */
@@ -180,8 +197,8 @@ main(int argc, char **argv)
 {
 	/* What is being written goes on when its reader does: standard I/O
 	 * would drop it. */
-	struct sigaction interrupt = { .sa_handler = on_interrupt,
-		.sa_flags = SA_RESTART };
+	struct sigaction interrupt = { .sa_sigaction = on_interrupt,
+		.sa_flags = SA_RESTART | SA_SIGINFO };
 	lua_State *L;
 	int status;
 
@@ -195,6 +212,8 @@ main(int argc, char **argv)
 	}
 	interrupted_state = L;
 	signal(SIGPIPE, SIG_IGN);
+	sigaddset(&interrupt.sa_mask, SIGINT);
+	sigaddset(&interrupt.sa_mask, SIGTERM);
 	sigaction(SIGINT, &interrupt, NULL);
 	sigaction(SIGTERM, &interrupt, NULL);
 	status = run_command(L, argc, argv);

@@ -321,6 +321,48 @@ describe("closerace run, interrupted,", function()
     has(result.output, "closerace: interrupted\n")
   end)
 
+  it("takes what one process says twice, as timeout(1) does, for one interrupt", function()
+    local folder = shell.folder()
+    shell.write(folder .. "/a.lua", [[
+      io.stderr:write "ready\n"
+      pcall(function() while true do end end)
+      io.stderr:write "interrupted once\n"
+      io.stderr:write(io.read(), "\n")
+    ]])
+    shell.write(folder .. "/twice.sh", ([[
+      cd "$1" && mkfifo said told || exit
+      %s run a.lua <told >/dev/null 2>said &
+      exec 3>told 4<said
+      read ready <&4; kill -INT $!
+      read once <&4; kill -INT $!       # what is sent here is there before the word that follows
+      echo "finishing" >&3
+      read word <&4
+      wait $!
+      echo "$once, $word, status $?"
+    ]]):format(closerace))
+    assert.equal("interrupted once, finishing, status 130\n",
+      shell.run(("timeout -k 1 60 sh %s/twice.sh %s"):format(folder, folder)).stdout)
+  end)
+
+  for _, second in ipairs { "INT", "TERM" } do
+    it(("is ended at once by a second one (%s) from elsewhere"):format(second), function()
+      local file = shell.write(shell.folder() .. "/a.lua", [[
+        io.stderr:write "ready\n"
+        pcall(function() while true do end end)
+        io.stderr:write "interrupted once\n"
+        for _ = 1, 1 << 32 do end
+        io.stderr:write "went on\n"
+      ]])
+      local process = shell.start(("%s run %s"):format(closerace, file))
+      process:read_until "^ready"
+      process:signal "INT"
+      process:read_until "interrupted once"
+      process:signal(second)
+      assert.equal(second == "INT" and 130 or 143, process:wait())
+      assert.falsy(process.output:find "went on")
+    end)
+  end
+
   it("does not begin another script", function()
     local folder = shell.folder()
     local a = shell.write(folder .. "/a.lua", "io.stderr:write 'ready\\n' while true do end")

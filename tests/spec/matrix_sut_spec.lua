@@ -565,6 +565,19 @@ describe("of closerace, its workers and programs", function()
     end
   end)
 
+  it("nothing is left after Ctrl-C while a program starts", function()
+    local elsewhere = shell.folder()
+    assert(os.execute(("mkfifo %s/started"):format(elsewhere)))
+    local command = ("sh -c 'echo >%s/started; exec sleep 100000' $LISTEN $BACKEND"):format(elsewhere)
+    local process = shell.start(("env TMPDIR=%s %s matrix --proxy-cmd %s"):format(
+      folder, closerace, shell.quoted(command)))
+    assert(io.open(elsewhere .. "/started")):close()      -- waits until it is opened there, too
+    process:signal "INT"
+    assert.equal(130, process:wait())
+    assert.equal("closerace matrix: interrupted\n", process.output)
+    nothing_is_left()
+  end)
+
   it("nothing is left after SIGKILL, as soon as those have ended who see to that", function()
     local why = lack "haproxy"
     if why then return pending(why) end

@@ -107,7 +107,9 @@ local function make_all(list, options, sums)
       io.stderr:write(("closerace matrix: %s: skipped: %s\n"):format(one.name, matrix.lack))
     elseif tostring(matrix):find "^race%.matrix: " then
       return nil, (tostring(matrix):gsub("^race%.matrix: ", ""))
-    elseif one.is_ours or core.is_interrupted() then
+    elseif core.is_interrupted() then
+      return nil, "interrupted"
+    elseif one.is_ours then
       return nil, tostring(matrix)
     else
       sums.n_dead = sums.n_dead + 1

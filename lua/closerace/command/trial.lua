@@ -141,6 +141,6 @@ return function(args)
   end
   local good, status = pcall(play, run)
   if good then return status end
-  io.stderr:write("closerace trial: ", tostring(status), "\n")
+  io.stderr:write("closerace trial: ", core.is_interrupted() and "interrupted" or tostring(status), "\n")
   return 2
 end
