@@ -207,6 +207,11 @@ end
 
 -- --------------------------------------------------------------------- other systems --
 
+local function not_installed(driver)
+  local from = driver.package and (" (Debian: %s)"):format(driver.package) or ""
+  return driver.program .. " is not installed" .. from
+end
+
 --- A program that a driver describes.
 -- @param text  "NAME[:VARIANT][:SETTING=VALUE]…", see closerace.sut
 -- @return a system; or nil and what is wrong with the text
@@ -218,7 +223,7 @@ function systems.driven(text)
   local system = {
     name = chosen.name, driver = driver, patience_ms = driver.patience_ms or PATIENCE_MS, unique = driver.unique,
     slow = driver.slow, kind = driver.kind == "command" and "client" or driver.kind or "proxy",
-    lacks = not path and ("%s is not installed (Debian: %s)"):format(driver.program, driver.package) or nil,
+    lacks = not path and not_installed(driver) or nil,
     open = function(lab, backend)
       return start(lab, backend, {
         path = path, argv = driver.argv, env = driver.env, files = driver.files, config = driver.config,

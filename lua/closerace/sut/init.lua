@@ -1,5 +1,7 @@
 --- Drivers: what must be known of a program to put it under test.  They are data; docs/systems.md says in which form.
 
+local shape = require "closerace.sut.shape"
+
 local drivers = {}
 
 --- Those that closerace brings, in the order in which they are shown.
@@ -17,9 +19,8 @@ local function from_file(path)
   if not chunk then return nil, why end
   local good, driver = pcall(chunk)
   if not good then return nil, tostring(driver) end
-  if type(driver) ~= "table" or type(driver.program) ~= "string" or type(driver.argv) ~= "table" then
-    return nil, path .. " is no driver: it returns no table with program and argv"
-  end
+  why = shape.fault(driver)
+  if why then return nil, ("%s: %s"):format(path, why) end
   return driver
 end
 
