@@ -5,7 +5,7 @@
 #   make test        install what is missing, run every check
 #   make             build only: build/closerace, -proxy, -backend, core.so
 #   make lint        clang-format, luacheck          make layers   who may include what
-#   make manual      write into proxy/README.md what the code says
+#   make manual      write into proxy/README.md and docs/systems.md what the code says
 #   make bench       the proxy beside HAProxy, nginx and a bare relay
 #   make bench-idle  its memory for an idle connection
 #   make clients     wrk, h2load and Chromium through the proxy
@@ -254,10 +254,10 @@ lint:
 	$(Q)clang-format --dry-run -Werror $(wildcard */*.[ch] proxy/program/*.[ch] tests/*/*.[ch])
 	$(Q)luacheck -q --config tests/luacheckrc lua tests .busted
 
-# proxy/README.md says what the code says.
-manual: $(B)/closerace-proxy $(B)/manual/tables
+# proxy/README.md and docs/systems.md say what the code says.
+manual: $(B)/closerace-proxy $(B)/manual/tables $(B)/lib/closerace/core.so
 	$(Q)$(LUA) tests/manual/write.lua $(B)
-manual-check: $(B)/closerace-proxy $(B)/manual/tables
+manual-check: $(B)/closerace-proxy $(B)/manual/tables $(B)/lib/closerace/core.so
 	$(Q)$(LUA) tests/manual/write.lua $(B) check
 $(B)/manual/%: tests/manual/%.c $(O)/proxy.a Makefile
 	@mkdir -p $(@D)

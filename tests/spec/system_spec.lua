@@ -253,7 +253,7 @@ end)
 -- ----------------------------------------------------------------- those that closerace brings --
 
 -- What a driver of closerace has beside what each driver needs.
-local needed = { "title", "package", "version", "kind", "patience_ms" }
+local needed = { "title", "package", "version", "kind", "patience_ms", "trap" }
 
 --- Every text in it, wherever it is.
 local function texts_in(value, list)

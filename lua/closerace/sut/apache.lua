@@ -51,6 +51,6 @@ ProxyPass / http://$BACKEND/ retry=0 connectiontimeout=300ms timeout=1 disablere
   },
   patience_ms = 3000,
   trap = "On the second and later requests of a client's connection a race is told by closing it without a byte, "
-    .. "on the first by a 502.  With initial=not-pooled only a request that is not the first of its client's "
-    .. "connection can race.  With ping a request with a body bears Expect: 100-continue.",
+    .. "on the first by a 502. With `initial=not-pooled` only a request that is not the first of its client's "
+    .. "connection can race. With `ping` a request with a body bears `Expect: 100-continue`.",
 }

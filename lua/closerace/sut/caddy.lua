@@ -48,5 +48,5 @@ http://:$LISTEN_PORT {
     { name = "lb-match-all", ["lb-try-duration"] = "500ms", ["lb-retries"] = "one", ["lb-retry-match"] = "all" },
   },
   patience_ms = 4000,
-  trap = "Two layers repeat, and their attempts add up: lb_retries counts only those of the outer one.",
+  trap = "Two layers repeat, and their attempts add up: `lb_retries` counts only those of the outer one.",
 }

@@ -36,5 +36,5 @@ return {
     { name = "retry", retry = "1" },
   },
   patience_ms = 6000,
-  trap = "It sends a POST again, too, on a used connection; --max-time is 2 s, for the victim alone.",
+  trap = "It sends a POST again, too, on a used connection; `--max-time` is 2 s, for the victim alone.",
 }

@@ -59,8 +59,8 @@ backend origin
     { name = "none", ["retry-on"] = "none" },
   },
   patience_ms = 6000,
-  trap = "Except with http-reuse always (or aggressive, once a connection was reused), the first request of a "
+  trap = "Except with `http-reuse=always` (or `aggressive`, once a connection was reused), the first request of a "
     .. "client's connection gets a new connection to the backend: the warming requests and the victim must come "
-    .. "over one connection.  Where that was used before, HAProxy tells a race by closing it without a byte, "
+    .. "over one connection. Where that was used before, HAProxy tells a race by closing it without a byte, "
     .. "not by a 502.",
 }

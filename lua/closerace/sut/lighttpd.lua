@@ -31,5 +31,5 @@ proxy.server = ( "" => (
   },
   patience_ms = 3400,
   trap = "It never keeps a connection to the backend alive, whatever is set: only a fresh connection measures "
-    .. "lighttpd.  Its timeouts are whole seconds, looked at once a second: a stall is told after some 3 s.",
+    .. "lighttpd. Its timeouts are whole seconds, looked at once a second: a stall is told after some 3 s.",
 }

@@ -67,4 +67,6 @@ http {
     { name = "unbuffered", ["next-upstream"] = "non_idempotent", ["request-buffering"] = "off" },
   },
   patience_ms = 3000,
+  trap = "With one server only what failed on an idle connection is sent again; with `servers=two` also what failed on "
+    .. "a fresh one.",
 }

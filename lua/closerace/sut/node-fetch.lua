@@ -75,6 +75,6 @@ fetch;  // it is loaded when it is first named: now, not with the first request
   settings = {},
   variants = {},
   patience_ms = 1500,
-  trap = "It closes its connection behind a HEAD. The timeout is AbortSignal.timeout(1000), for the whole of a "
+  trap = "It closes its connection behind a HEAD. The timeout is `AbortSignal.timeout(1000)`, for the whole of a "
     .. "request; that of undici is 300 s.",
 }

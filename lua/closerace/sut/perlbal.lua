@@ -45,11 +45,11 @@ ENABLE clients
   },
   patience_ms = 300,
   trap = "A client that it forgets is closed by its idle timeout, 10 s later here and 30 s and more by default; it "
-    .. "counts as hung long before that.  With verify_backend the first "
-    .. "request on a connection is OPTIONS.  With connect_ahead there are connections before the first request; "
-    .. "with both, the second request rides another one than the first.  After a connection that was reset "
+    .. "counts as hung long before that. With `verify_backend` the first "
+    .. "request on a connection is OPTIONS. With `connect_ahead` there are connections before the first request; "
+    .. "with both, the second request rides another one than the first. After a connection that was reset "
     .. "while new no other is opened for 1 s, after an OPTIONS whose answer forbids keep-alive none is sent for "
-    .. "60 s.  Which of two connections rides first that became idle at once, Perl's hash order decides, which "
-    .. "is random for each process; here PERL_HASH_SEED makes it always the same.  Without buffer_uploads a chunked "
+    .. "60 s. Which of two connections rides first that became idle at once, Perl's hash order decides, which "
+    .. "is random for each process; here `PERL_HASH_SEED` makes it always the same. Without `buffer_uploads` a chunked "
     .. "request is refused with 400.",
 }
