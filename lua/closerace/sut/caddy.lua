@@ -7,7 +7,10 @@ return {
   version = { args = { "version" }, pattern = "v?([%d.]+)" },
   kind = "proxy",
   argv = { "$PROGRAM", "run", "--adapter", "caddyfile", "--config", "$CONFIG" },
-  env = { "GOMAXPROCS=1", "HOME=$DIR", "XDG_DATA_HOME=$DIR/data", "XDG_CONFIG_HOME=$DIR/config.d" },
+  env = {
+    "GOMAXPROCS=1", "GOGC=off", "GOMEMLIMIT=512MiB",
+    "HOME=$DIR", "XDG_DATA_HOME=$DIR/data", "XDG_CONFIG_HOME=$DIR/config.d",
+  },
   config = [[
 {
 	admin off
@@ -48,5 +51,7 @@ http://:$LISTEN_PORT {
     { name = "lb-match-all", ["lb-try-duration"] = "500ms", ["lb-retries"] = "one", ["lb-retry-match"] = "all" },
   },
   patience_ms = 4000,
-  trap = "Two layers repeat, and their attempts add up: `lb_retries` counts only those of the outer one.",
+  trap = "Two layers repeat, and their attempts add up: `lb_retries` counts only those of the outer one. Go's garbage "
+    .. "collector, where it runs during a race, changes the order of the goroutines; here it is off (`GOGC`), up to "
+    .. "512 MiB.",
 }
