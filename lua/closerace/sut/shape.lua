@@ -29,7 +29,9 @@ local function check_ms(where, value)
 end
 
 local function check_kind(where, value)
-  check(value == "proxy" or value == "client" or value == "command", where, table.concat(KINDS, ", "), value)
+  local is_known = false
+  for _, kind in ipairs(KINDS) do is_known = is_known or value == kind end
+  check(is_known, where, table.concat(KINDS, ", "), value)
 end
 
 local function check_list(where, value, check_one, what)
@@ -102,7 +104,7 @@ end
 local function later() end
 
 --- A word, or { word, text }.  Returns the word.
-local function word_of(where, value)
+local function check_value(where, value)
   if type(value) ~= "table" then return check_word(where, value) end
   check(#value == 2, where, "a word, or { word, text }", value)
   check_text(where .. "[2]", value[2])
@@ -118,7 +120,7 @@ end
 
 local function words_of(where, setting)
   local words = {}
-  check_list(where, setting.values, function(place, value) add(words, where, word_of(place, value)) end,
+  check_list(where, setting.values, function(place, value) add(words, where, check_value(place, value)) end,
     "a list of words")
   if #words == 0 then fail("%s: expected at least one word", where) end
   return words
