@@ -350,6 +350,27 @@ describe("a program whose own question is not answered", function()
   end)
 end)
 
+describe("a program that has a cell in hand still, on which its stage gave up,", function()
+  local function told_of(cells)
+    local rows = rows_of(matrix("--proxy-cmd " .. proxy_cmd "late" .. " --connection reused --ending fin --second none"
+      .. " --response cl --client later --point idle --format jsonl " .. cells).stdout)
+    local told = {}
+    for _, r in ipairs(rows) do
+      if r.order == "close-first" then told[#told + 1] = ("%s %s %s"):format(r.request, r.state, r.told) end
+    end
+    table.sort(told)
+    return told
+  end
+
+  it("is not the one for what only the order of two things decides", function()
+    assert.same({ "get ok 200" }, told_of "--request get --order settled,close-first")
+  end)
+
+  it("is started anew where it was", function()
+    assert.same({ "get ok 200", "post-small ok 200" }, told_of "--request get,post-small --order close-first")
+  end)
+end)
+
 -- -------------------------------------------------------------------------------- trouble --
 
 describe("a program that is not well", function()

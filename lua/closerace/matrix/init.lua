@@ -206,7 +206,11 @@ local function play(stage, cell, n, times)
   return counts and row.unplayed(cell, n, system.name, "undecided", counts) or first
 end
 
---- A stage that can be replaced.
+--- Stages that can be replaced.
+-- A quick stage gives up on a cell that has to wait, and the program has that in hand still: what a timer of its own
+-- has it do later (Caddy tries again after 50 ms) falls into another cell.  Where the order of two things is all that a
+-- cell is about, it could come between them; so such cells have a stage for themselves, with a program that has
+-- nothing else in hand.
 local Theatre = {}
 Theatre.__index = Theatre
 
@@ -217,19 +221,26 @@ function Theatre.open(matrix, is_quick)
   return setmetatable({ matrix = matrix, is_quick = is_quick, n_failures = 0 }, Theatre)
 end
 
+--- Close the stage of that name.
+function Theatre:close_stage(name)
+  if self[name] then self[name]:close() end
+  self[name] = nil
+end
+
 function Theatre:close()
-  if self.stage then self.stage:close() end
-  self.stage = nil
+  self:close_stage("stage")
+  self:close_stage("race_stage")
 end
 Theatre.__close = Theatre.close
 
---- Open a stage, unless there is one.  Whether that goes well is counted.
-function Theatre:open_stage()
+--- Open the stage of that name, unless there is one.  Whether that goes well is counted.
+function Theatre:open_stage(name)
   self.n_failures = self.n_failures + 1
-  self.stage = self.stage or stages.open {
+  self[name] = self[name] or stages.open {
     system = self.matrix.system, sizes = self.matrix.sizes, is_quick = self.is_quick,
   }
   self.n_failures = 0
+  return self[name]
 end
 
 --- Something went wrong: it is kept for rows to tell.
@@ -241,8 +252,19 @@ end
 
 --- Open the stage before the first cell is there.  Where that fails, the cells will tell.
 function Theatre:prepare()
-  local good, why = pcall(self.open_stage, self)
+  local good, why = pcall(self.open_stage, self, "stage")
   if not good then self:note(why) end
+end
+
+--- Play a cell on the stage for its kind.
+function Theatre:play_on_stage(cell, n)
+  local matrix = self.matrix
+  -- A client's command is another process for each cell.
+  local alone = self.is_quick and not matrix.system.is_command and is_queued(cell)
+  local name = alone and "race_stage" or "stage"
+  local r = play(self:open_stage(name), cell, n, matrix.times)
+  if alone and not r then self:close_stage(name) end
+  return r
 end
 
 --- Play a cell.  One that raises (a deadlock, a program that dies, the lab's deadline) fails, and the others go on, on
@@ -253,10 +275,7 @@ function Theatre:play(cell, n)
   if self.n_failures >= MAX_FAILURES and not matrix.system.is_ours then
     return row.unplayed(cell, n, matrix.system.name, "failed", self.why)
   end
-  local good, result = pcall(function()
-    self:open_stage()
-    return play(self.stage, cell, n, matrix.times)
-  end)
+  local good, result = pcall(self.play_on_stage, self, cell, n)
   if good then return result end
   self:note(result)
   return row.unplayed(cell, n, matrix.system.name, "failed", self.why)

@@ -3,6 +3,7 @@
 #
 #   relay   each request over a connection of its own
 #   fickle  the same, but every second request for /bytes gets a 503 of its own
+#   late    the same, but the second request for /bytes is handed on 0.2 s later; others get a 503 of its own meanwhile
 #   mortal  the same, but a POST that gets no answer is its end
 #   mute    it reads, and never answers
 #   error   every request gets a 500 of its own
@@ -15,7 +16,7 @@ use IO::Socket::INET;
 my ($how, $listen, $backend) = @ARGV;
 my $listener = IO::Socket::INET->new(LocalAddr => $listen, Listen => 64, ReuseAddr => 1) or die "listen: $@\n";
 my $select = IO::Select->new($listener);
-my ($n_asked, %read) = (0);
+my ($n_asked, $late, %read) = (0);
 
 if ($how eq 'busy') {
     while (1) { }
@@ -49,6 +50,13 @@ sub serve {
     return if $how eq 'mute';
     return refuse $client, '500 Never' if $how eq 'error';
     return refuse $client, '503 Not Now' if $how eq 'fickle' && $request =~ m{^\w+ /bytes} && $n_asked++ % 2;
+    return refuse $client, '503 Not Now' if $late && $request =~ m{^\w+ /bytes};
+    return $late = [$client, $request] if $how eq 'late' && $request =~ m{^\w+ /bytes} && $n_asked++ == 1;
+    hand_on($client, $request);
+}
+
+sub hand_on {
+    my ($client, $request) = @_;
     my $answer = ask $request;
     die "a POST without an answer is my end\n" if $how eq 'mortal' && $answer eq '' && $request =~ /^POST/;
     syswrite $client, $answer;
@@ -56,7 +64,12 @@ sub serve {
 }
 
 while (1) {
-    for my $one ($select->can_read) {
+    my @ready = $select->can_read($late ? 0.2 : undef);
+    if ($late && !@ready) {
+        hand_on(@$late);
+        $late = undef;
+    }
+    for my $one (@ready) {
         if ($one == $listener) {
             my $client = $listener->accept or next;
             $select->add($client);
