@@ -46,6 +46,10 @@ struct ledger_attempt {
 	uint64_t content_size, content_hash; /* ledger_hash() */
 	size_t answered; /* bytes of the final response sent */
 	bool answered_whole;
+	/* of the final response: the size of its head, 0: not known; and that
+	 * the end of its body is that of the connection (RFC 9112 6.3) */
+	size_t response_head;
+	bool until_close;
 	unsigned long mark; /* of its response; 0: none yet */
 
 	/* its connection was ended by a fault or by hand, during it or before

@@ -139,6 +139,19 @@ notice_upstream(struct valve *v)
 	valve_tell(v, (struct backend_event){ .what = BACKEND_EXECUTED });
 }
 
+/* Enter how the final response is framed, as soon as its head is there. */
+static void
+enter_framing(struct valve *v)
+{
+	struct ledger_attempt *a = valve_attempt(v);
+
+	if (v->taken == 0 || v->response.status < 200 ||
+	    v->response.head_end == 0)
+		return;
+	a->response_head = v->response.head_end;
+	a->until_close = v->response.until_eof;
+}
+
 /* Follow what was read, up to the end of the present message. */
 static void
 parse(struct valve *v)
@@ -155,6 +168,7 @@ parse(struct valve *v)
 		v->parsed += follow_feed(&v->response, v->out + v->parsed, n);
 		if (v->response.lost)
 			v->parsed = v->filled;
+		enter_framing(v);
 		notice_upstream(v);
 	}
 	if (v->inner_eof && v->parsed == v->filled)

@@ -225,6 +225,8 @@ push_attempt(lua_State *L, const struct ledger_attempt *a)
 		set_integer(L, "content", (lua_Integer)a->content_size);
 	set_integer(L, "answered", (lua_Integer)a->answered);
 	set_boolean(L, "answered_whole", a->answered_whole);
+	set_integer(L, "response_head", (lua_Integer)a->response_head);
+	set_boolean(L, "until_close", a->until_close);
 	set_integer(L, "mark", (lua_Integer)a->mark);
 	set_boolean(L, "ended", a->ended);
 	if (!a->ended)
