@@ -92,8 +92,10 @@ __wrap_retry_decide(enum retry_policy policy, const struct request_facts *r,
 
 	facts.idempotent |= defect == RETRIES_POST ||
 	    (defect == FLICKERS && !r->idempotent && n++ % 2 == 1);
-	if (defect == RETRIES_ANSWERED)
+	if (defect == RETRIES_ANSWERED && a->received_final > 0) {
+		facts.idempotent = true;
 		attempt.received_final = 0;
+	}
 	if (defect == RETRIES_FOREVER)
 		retries_left = 1;
 	return __real_retry_decide(policy, &facts, &attempt, retries_left);

@@ -38,6 +38,9 @@ local function loses_first_attempt(r)
   return true
 end
 
+--- A 408 that crossed the request permits its repeat, whatever the method (RFC 9110 15.5.9).
+local function meets_stale_408(r) return r.ending == "408+fin" and r.attempts > 1 end
+
 --- Is a request sent twice that must not be, where a policy repeats everything?  The cell's own; or the next one, where
 -- it rides a connection that vanished behind a whole response.
 local function pays_twice(r)
@@ -106,7 +109,7 @@ describe("--retry always", function()
     for cell, r in pairs(always) do
       if r.state ~= "skipped" then
         local own, behind = r.rules.R2 == "broken", r.next_rules.R2 == "broken"
-        assert.equal(pays_twice(r), own or behind, cell)
+        assert.equal(pays_twice(r) and not meets_stale_408(r), own or behind, cell)
         assert.equal(own or behind, r.violation, cell)
         if own then assert.is_true(r.attempts > 1, cell) end
         if behind then assert.is_true(r.next_attempts > 1, cell) end
@@ -143,7 +146,7 @@ describe("--retry listed", function()
     for cell, r in pairs(listed) do
       if r.state ~= "skipped" then
         local repeated = r.request == "post-key" and loses_first_attempt(r)
-        assert.equal(repeated and "permitted" or nil, r.rules.R6, cell)
+        assert.equal(repeated and not meets_stale_408(r) and "permitted" or nil, r.rules.R6, cell)
         assert.is_false(r.violation, cell)
       end
     end

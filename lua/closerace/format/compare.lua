@@ -1,5 +1,6 @@
 --- Systems beside one another: a line a cell, a column a system.
 
+local judge = require "closerace.matrix.judge"
 local paint = require "closerace.paint"
 
 local Compare = {}
@@ -19,7 +20,7 @@ end
 
 local function is_broken(findings)
   for _, finding in pairs(findings) do
-    if finding == "broken" then return true end
+    if judge.is_broken(finding) then return true end
   end
   return false
 end

@@ -16,7 +16,9 @@ local row = {}
 --   next          the verdict of the client's next request; next_told, next_attempts; a client command makes none
 --   violation, advice   true or false
 --   rule          the first rule that was broken, or permitted it
---   rules         every rule that was not simply kept: broken, permitted, unknown; next_rules: by the next request
+--   rules         every rule that was not simply kept: broken, advice (broken, but only advised against here),
+--                 permitted, unknown; next_rules: by the next request
+--   unseen        true: without CAP_NET_RAW it could not be seen whether more was sent to a connection that was gone
 --   reason        why the proxy did what it did with failed attempts; it has to be our own.  Or the last words of a
 --                 client command that failed
 --   why           of the states not reached, varied, undecided, failed and skipped
@@ -25,7 +27,7 @@ local row = {}
 row.fields = {
   "cell", "n", "of", "request", "connection", "point", "at", "ending", "order", "second", "response", "client", "state",
   "verdict", "told", "executed", "attempts", "connections", "reached", "decided", "next", "next_told",
-  "next_attempts", "violation", "advice", "rule", "rules", "next_rules", "reason", "why", "system", "ms",
+  "next_attempts", "violation", "advice", "rule", "rules", "next_rules", "unseen", "reason", "why", "system", "ms",
 }
 
 local integers = { "n", "of", "at", "executed", "attempts", "connections", "next_attempts" }
@@ -37,7 +39,8 @@ local function new(cell, n, system, state, why)
     point = cell.point.name, at = nil, ending = cell.ending.name, order = cell.order.name, second = cell.second.name,
     response = cell.response.name, client = cell.client.name, state = state, verdict = nil, told = nil, executed = nil,
     attempts = nil, connections = nil, reached = nil, decided = nil, next = nil, next_told = nil, next_attempts = nil,
-    violation = false, advice = false, rule = nil, rules = nil, next_rules = nil, reason = nil, why = why,
+    violation = false, advice = false, rule = nil, rules = nil, next_rules = nil, unseen = false, reason = nil,
+    why = why,
     system = system, ms = nil,
   }
 end
@@ -72,11 +75,10 @@ local function judge_row(r, rules, next_rules)
   r.rules, r.next_rules = rules, next_rules
   if next(rules) == nil and next(next_rules) == nil then return end
   for _, name in ipairs(judge.names) do
-    local weight = judge.rules[name].weight
-    local broken = rules[name] == "broken" or next_rules[name] == "broken"
-    if broken then r[weight] = true end
-    if (broken or rules[name] == "permitted") and weights[weight] > most then
-      most, r.rule = weights[weight], name
+    for _, finding in pairs { rules[name] or "unknown", next_rules[name] or "unknown" } do
+      local weight = judge.weight(name, finding)
+      if weight and weight ~= "permitted" then r[weight] = true end
+      if weight and weights[weight] > most then most, r.rule = weights[weight], name end
     end
   end
 end
@@ -93,7 +95,8 @@ function row.played(cell, n, system, facts)
     r.next_attempts = #facts.next_sendings
   end
   r.reason = facts.reason or reasons(facts.attempts)
-  judge_row(r, judge.findings(cell, facts))
+  r.unseen = verdict.unseen
+  judge_row(r, judge.findings(cell, facts, facts.kind))
   r.why = judge.missed(cell, facts)
   r.state = r.violation and "broken" or r.why and "not reached" or r.advice and "advice" or "ok"
   return r
@@ -191,7 +194,7 @@ function row.decode(line)
     if value == json.null then r[name] = nil end
   end
   for _, name in ipairs(integers) do r[name] = math.tointeger(r[name]) end
-  r.rules, r.next_rules = r.rules or {}, r.next_rules or {}
+  r.rules, r.next_rules, r.unseen = r.rules or {}, r.next_rules or {}, r.unseen or false
   return r
 end
 
