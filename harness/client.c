@@ -539,6 +539,13 @@ client_open_exchange(const struct client *c)
 }
 
 bool
+client_connect(struct client *c)
+{
+	lab_touch(c->lab);
+	return is_usable(c->conns) || connect_to(c) != NULL;
+}
+
+bool
 client_half_close(struct client *c)
 {
 	struct conn *k = c->conns;

@@ -71,6 +71,10 @@ void client_stay_half_open(struct client *);
 
 unsigned client_number(const struct client *);
 
+/* Connect now, unless there is a connection that the next request can take.
+ * Returns: false when out of memory or descriptors. */
+bool client_connect(struct client *);
+
 /* Send a request behind whatever was sent before (pipelined where a response
  * is still to come).
  *

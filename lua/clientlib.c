@@ -304,6 +304,15 @@ client_watch_method(lua_State *L)
 	return 1;
 }
 
+/* client:connect(): now, not with the next request */
+static int
+client_connect_method(lua_State *L)
+{
+	if (!client_connect(handle_actor(L, 1, CLIENT_CLASS)))
+		return luaL_error(L, "client:connect: out of memory");
+	return 0;
+}
+
 /* client:half_close(): FIN behind what was sent */
 static int
 client_half_close_method(lua_State *L)
@@ -338,6 +347,7 @@ clientlib_open(lua_State *L)
 	static const luaL_Reg methods[] = { { "request", client_request },
 		{ "start", client_start_method }, { "raw", client_raw_method },
 		{ "watch", client_watch_method },
+		{ "connect", client_connect_method },
 		{ "half_close", client_half_close_method },
 		{ "close", client_close_method }, { NULL, NULL } };
 	static const luaL_Reg meta[] = { { "__tostring", client_tostring },

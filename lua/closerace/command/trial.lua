@@ -4,6 +4,7 @@ local arguments = require "closerace.command.arguments"
 local core = require "closerace.core"
 local judge = require "closerace.matrix.judge"
 local paint = require "closerace.paint"
+local playing = require "closerace.matrix.play"
 local planning = require "closerace.matrix.plan"
 local row = require "closerace.matrix.row"
 local stages = require "closerace.matrix.stage"
@@ -50,21 +51,25 @@ local function describe(cell, r)
     cell.response.name))
 end
 
-local colours = { broken = "red", permitted = "yellow" }
+local colours = { violation = "red", advice = "yellow", permitted = "yellow" }
 
 local function show_findings(findings, by_whom)
   for _, name in ipairs(judge.names) do
     local finding = findings[name]
     if finding then
       local rule = judge.rules[name]
-      local weight = finding == "broken" and rule.weight or finding
+      local weight = judge.weight(name, finding) or finding
       print(("%s       %s%s: %s (%s)"):format(
-        name, paint.text(weight, colours[finding]), by_whom, rule.says, rule.source))
+        name, paint.text(weight, colours[weight]), by_whom, rule.says, rule.source))
     end
   end
 end
 
 local function show_judgement(r)
+  if not r.verdict then
+    print(("\n%s: %s"):format(r.state, r.why))
+    return
+  end
   print(("\nverdict  %s: executed %d, %d %s on %d %s, the client was told %s"):format(
     r.verdict, r.executed, r.attempts, r.attempts == 1 and "attempt" or "attempts", r.connections,
     r.connections == 1 and "connection" or "connections", r.told))
@@ -119,7 +124,7 @@ local function play(run)
       cell.point.name, cell.at, size, size - 1))
     return 2
   end
-  local r = row.played(cell, nil, run.system.name, stage:play(cell))
+  local r = playing.row(stage, cell)
   if run.json then
     print(row.encode(r, "ms"))
   else

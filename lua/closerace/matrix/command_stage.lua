@@ -85,7 +85,7 @@ local function clear(stage)
   stage.lab = core.lab { deadline_ms = 60000, timeline = stage.timeline, private = true }
   stage.backend, stage.gate = stage.lab:backend(), stage.lab:backend()
   stage.watcher = stage.lab:client { to = stage.backend }
-  stage.target, stage.waiting = nil, nil
+  stage.target, stage.waiting, stage.n_ended = nil, nil, 0
 end
 
 --- How often does it ask for a warming URL?
@@ -229,6 +229,7 @@ local function end_idle(stage, cell)
     local conn = stage.backend:conn(n)
     if conn.idle and not conn.ended and not conn.closed then
       conn:close(cell.ending.close, cell.ending.say and { say = cell.ending.say })
+      stage.n_ended = stage.n_ended + 1
     end
   end
 end
@@ -296,7 +297,7 @@ local function sendings_of(stage)
   local sendings = {}
   for _, sending in ipairs(stage.backend:ledger()) do
     -- Too little may have come to tell whose it was.
-    if sending.id == "v" or sending.id == "" then sendings[#sendings + 1] = sending end
+    if sending.id == "v" or sending.id == "" and not sending.unseen then sendings[#sendings + 1] = sending end
   end
   return sendings
 end
@@ -315,7 +316,7 @@ function Stage:play(cell)
   if tale.complete and not tale.status then reply.status, reply.mark = verdict.told.status, verdict.mark end
   return {
     at = self:offset(cell), reply = reply, verdict = verdict, sendings = sendings_of(self), attempts = {}, n_held = 0,
-    reason = not tale.complete and last_words(self) or nil,
+    n_ended = self.n_ended, kind = self.system.kind, reason = not tale.complete and last_words(self) or nil,
   }
 end
 

@@ -4,6 +4,7 @@
 local core = require "closerace.core"
 local axes = require "closerace.matrix.axes"
 local planning = require "closerace.matrix.plan"
+local play = require "closerace.matrix.play"
 local row = require "closerace.matrix.row"
 local stages = require "closerace.matrix.stage"
 local systems = require "closerace.system"
@@ -118,7 +119,7 @@ function Matrix.new(options)
     kind = system.kind, is_command = system.is_command,
     size = function(request, response, kind) return stage:size(request, response, kind) end,
   }
-  self.sizes = stage.sizes
+  self.sizes, self.is_blind = stage.sizes, stage.is_blind
   return self
 end
 
@@ -145,66 +146,6 @@ function Matrix:__tostring()
 end
 
 -- ------------------------------------------------------------------------- playing --
-
---- How often a cell is played whose order is only queued: a program may look at the two in either order.
-local QUEUED_TIMES = 8
-
-local function is_queued(cell)
-  return cell.order.name == "close-first" or cell.order.name == "request-first"
-end
-
---- Play a cell until another outcome than the first one comes, at most so many times.
--- @return the row of the first time, which says so where another one differed; nil where it has to wait
-local function play_times(once, times)
-  local first = once()
-  for time = 2, first and times or 1 do
-    local r = once()
-    if not r then return nil end
-    if not row.are_same(first, r) then
-      first.state = "varied"
-      first.why = ("at first: %s; the %d. time: %s"):format(row.signature(first), time, row.signature(r))
-      break
-    end
-  end
-  return first
-end
-
---- Play a cell that an external program decides as it likes.
--- @return the row of the first time, and what came how often, where not always the same did; nil where it has to wait
-local function play_undecided(once)
-  local list, counts, first = {}, {}, nil
-  for _ = 1, QUEUED_TIMES do
-    local r = once()
-    if not r then return nil end
-    first = first or r
-    local outcome = ("%s, told %s, attempts %d"):format(r.verdict, r.told, r.attempts)
-    if not counts[outcome] then list[#list + 1] = outcome end
-    counts[outcome] = (counts[outcome] or 0) + 1
-  end
-  if #list == 1 then return first end
-  table.sort(list)
-  for i, outcome in ipairs(list) do list[i] = ("%d times %s"):format(counts[outcome], outcome) end
-  return first, table.concat(list, "; ")
-end
-
---- Play a cell so many times.
--- @return its row; nil where it has to wait, and the stage is quick
-local function play(stage, cell, n, times)
-  local system = stage.system
-  local lack = stage:lacks(cell)
-  if lack then return row.unplayed(cell, n, system.name, "skipped", lack) end
-  local function once()
-    local start = core.now_ms()
-    local facts = stage:play(cell)
-    if not facts then return nil end
-    local r = row.played(cell, n, system.name, facts)
-    r.ms = core.now_ms() - start
-    return r
-  end
-  if system.is_ours or not is_queued(cell) then return play_times(once, times) end
-  local first, counts = play_undecided(once)
-  return counts and row.unplayed(cell, n, system.name, "undecided", counts) or first
-end
 
 --- Stages that can be replaced.
 -- A quick stage gives up on a cell that has to wait, and the program has that in hand still: what a timer of its own
@@ -237,7 +178,7 @@ Theatre.__close = Theatre.close
 function Theatre:open_stage(name)
   self.n_failures = self.n_failures + 1
   self[name] = self[name] or stages.open {
-    system = self.matrix.system, sizes = self.matrix.sizes, is_quick = self.is_quick,
+    system = self.matrix.system, sizes = self.matrix.sizes, is_blind = self.matrix.is_blind, is_quick = self.is_quick,
   }
   self.n_failures = 0
   return self[name]
@@ -260,16 +201,16 @@ end
 function Theatre:play_on_stage(cell, n)
   local matrix = self.matrix
   -- A client's command is another process for each cell.
-  local alone = self.is_quick and not matrix.system.is_command and is_queued(cell)
+  local alone = self.is_quick and not matrix.system.is_command and play.is_queued(cell)
   local name = alone and "race_stage" or "stage"
-  local r = play(self:open_stage(name), cell, n, matrix.times)
+  local r = play.row(self:open_stage(name), cell, n, matrix.times)
   if alone and not r then self:close_stage(name) end
   return r
 end
 
 --- Play a cell.  One that raises (a deadlock, a program that dies, the lab's deadline) fails, and the others go on, on
 -- another stage.
--- @return its row, as play() does
+-- @return its row, as play.row() does
 function Theatre:play(cell, n)
   local matrix = self.matrix
   if self.n_failures >= MAX_FAILURES and not matrix.system.is_ours then

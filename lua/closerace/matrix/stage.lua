@@ -26,6 +26,7 @@ local DOZE_MS = 50
 -- @param options.system    see closerace.system
 -- @param options.timeline  keep it, for a person to read
 -- @param options.sizes     of another stage with the same system: they need not be measured again
+-- @param options.is_blind  of another stage, too; nil: it is found out
 -- @param options.is_quick  play nothing that waits for real time to go by
 -- @param options.is_free   an external program's threads run as they like
 function Stage.open(options)
@@ -43,7 +44,7 @@ function Stage.open(options)
   local self = setmetatable({
     lab = lab, backend = backend, system = system, target = target, sizes = options.sizes or {}, wires = {},
     warm_client = client(), other_client = client(), cannot_vanish = core.cannot_vanish(), n_plays = 0,
-    is_quick = options.is_quick, rest_ms = START_MS, options = options,
+    is_quick = options.is_quick, is_blind = options.is_blind, rest_ms = START_MS, options = options,
   }, Stage)
   if system.is_ours then return self end
   good, target = pcall(Stage.greet, self)
@@ -60,7 +61,7 @@ Stage.__close = Stage.close
 --- Begin with another process of the program.
 function Stage:renew()
   self:close()
-  local options = { sizes = self.sizes }
+  local options = { sizes = self.sizes, is_blind = self.is_blind }
   for name, value in pairs(self.options) do options[name] = options[name] or value end
   for name, value in pairs(Stage.open(options)) do self[name] = value end
   self.is_spent = false
@@ -178,6 +179,9 @@ local function has_ended(stage, exchange, patience_ms)
   return true
 end
 
+-- Requests with a larger body do not ask whether a program looks at its connections.
+local SMALL = 65536
+
 -- A program may need some time of its own before it answers for the first time.
 local MAX_GREETINGS = 20
 
@@ -188,8 +192,29 @@ local function ask(stage, word, wire, path)
   return exchange:wait()
 end
 
---- A program has started: wait until it answers, and find out whether it sees the end of an idle connection, or only
--- its next request does.
+--- What the system answers to a request of the matrix, without any fault.
+local function answer_to(stage, request)
+  stage.n_plays = stage.n_plays + 1
+  local exchange = stage.warm_client:start(stage:wire(request, axes.response.cl))
+  has_ended(stage, exchange, MEASURE_MS)
+  return exchange:wait().status
+end
+
+--- Does the program see the end of an idle connection?  It may look before some requests and not before others.
+-- One that is answered otherwise after the end of all connections than it is without, met one that had ended.
+local function is_blind(stage)
+  for _, request in ipairs(axes.request) do
+    if not request.expect and #(request.body or "") < SMALL then
+      local before = answer_to(stage, request)
+      stage.lab:reset()
+      stage:settle()
+      if answer_to(stage, request) ~= before then return true end
+    end
+  end
+  return false
+end
+
+--- A program has started: wait until it answers, and find out whether it is blind.
 -- From then on its threads run in order; not before, so that one that starts keeps no other one waiting that plays.
 function Stage:greet()
   local reply
@@ -201,7 +226,7 @@ function Stage:greet()
       if not self.options.is_free then self.target:line_up() end
       self.lab:reset()
       self:settle()
-      self.is_blind = ask(self, "n", NEXT, "/next").status ~= 200
+      if self.is_blind == nil then self.is_blind = is_blind(self) end
       return
     end
     self:check()
@@ -222,18 +247,29 @@ function Stage:take_connection()
   error(("%s does not let go of a connection that has ended"):format(self.system.name), 0)
 end
 
+--- A request before the victim.  Without its answer the cell's race has not been prepared, and is not played.
+local function warm_up(stage)
+  local exchange = stage.client:start(give_id(stage, "w", WARM, "/warm"))
+  has_ended(stage, exchange, MEASURE_MS)
+  local reply = exchange:wait()
+  if reply.status == 200 and reply.complete then return end
+  stage:check()
+  error(("the cell was not played: %s answered the warming GET /warm with %s"):format(
+    stage.system.name, tostring(reply)), 0)
+end
+
 --- So many requests, over the connection that the victim will ride; nobody is busy afterwards.
 local function warm(stage, cell)
   local uses = cell.connection.uses
   stage.client = stage.warm_client
-  for _ = 1, uses do has_ended(stage, stage.client:start(give_id(stage, "w", WARM, "/warm")), MEASURE_MS) end
+  for _ = 1, uses do warm_up(stage) end
   if uses > 0 and cell.client.name == "first" then
     stage.client = stage.other_client
   elseif uses == 0 and cell.client.name == "later" then
     -- The backend closes that connection, and says so.
-    local wire = give_id(stage, "w", WARM, "/warm")
-    stage.backend:fault { on = "response_end", close = "fin", announce = true, id = wire.id, optional = true }
-    has_ended(stage, stage.client:start(wire), MEASURE_MS)
+    local id = give_id(stage, "w", WARM, "/warm").id
+    stage.backend:fault { on = "response_end", close = "fin", announce = true, id = id, optional = true }
+    warm_up(stage)
   end
 end
 
@@ -306,17 +342,17 @@ local function fault_for(stage, cell)
   }
 end
 
-local function end_by_hand(cell, conn)
-  if not conn.ended and not conn.closed then
-    conn:close(cell.ending.close, cell.ending.say and { say = cell.ending.say })
-  end
+local function end_by_hand(stage, cell, conn)
+  if conn.ended or conn.closed then return end
+  conn:close(cell.ending.close, cell.ending.say and { say = cell.ending.say })
+  stage.n_ended = stage.n_ended + 1
 end
 
 --- End the idle connection; a program may have several, and nobody knows which it will take.
 local function end_idle(stage, cell)
   for n = 1, stage.backend.n_conns do
     local conn = stage.backend:conn(n)
-    if conn.idle then end_by_hand(cell, conn) end
+    if conn.idle then end_by_hand(stage, cell, conn) end
   end
 end
 
@@ -336,7 +372,10 @@ local function before(stage, cell)
 end
 
 --- Two things are queued in that order before the system looks.
+-- The client has its connection by then: what is queued is the request, and not a connect before it.
 local function queue(stage, cell, one, other)
+  stage.client:connect()
+  stage:settle()
   local function both()
     one(stage, cell)
     other(stage, cell)
@@ -366,7 +405,7 @@ local function held_by_hand(stage, cell)
   stage:settle()
   while stage.target:held() do
     stage.n_held = stage.n_held + 1
-    end_by_hand(cell, stage.backend:conn(stage.backend.n_conns))
+    end_by_hand(stage, cell, stage.backend:conn(stage.backend.n_conns))
     release(stage)
   end
   send_body(stage, cell)
@@ -436,7 +475,9 @@ local function sort_sendings(stage, id, next_id)
   local sendings, next_sendings = {}, {}
   for _, sending in ipairs(stage.backend:ledger()) do
     local list
-    if sending.id == next_id then
+    if sending.unseen then
+      list = nil                        -- something may have been sent, or nothing: the verdict says so
+    elseif sending.id == next_id then
       list = next_sendings
     elseif sending.id == id or sending.id == "" and not is_own(sending) then
       -- Too little may have come to tell whose it was.
@@ -449,7 +490,7 @@ end
 
 local function play(stage, cell)
   stage:clear()
-  stage.n_held = 0
+  stage.n_held, stage.n_ended = 0, 0
   warm(stage, cell)
   local id = stage:wire(cell.request, cell.response).id
   way_of(cell)(stage, cell)
@@ -466,13 +507,14 @@ local function play(stage, cell)
     at = stage:offset(cell), reply = stage.victim:wait(), next_reply = next_one:wait(),
     verdict = verdict, next_verdict = next_verdict, sendings = sendings, next_sendings = next_sendings,
     attempts = stage.system.is_ours and stage.target:attempts(id) or {}, n_held = stage.n_held,
+    n_ended = stage.n_ended, kind = stage.system.kind,
   }
 end
 
 --- Play a cell.
 -- @return nil where a quick stage would have to wait; else facts: at, the byte offset; reply, verdict, next_reply,
--- next_verdict; sendings and next_sendings, from the ledger; attempts, from the proxy; n_held.  All is data; the stage
--- can go on to the next cell.
+-- next_verdict; sendings and next_sendings, from the ledger; attempts, from the proxy; n_held; n_ended, connections
+-- that were ended by hand; kind, of the system.  All is data; the stage can go on to the next cell.
 function Stage:play(cell)
   if self.is_spent then self:renew() end
   assert(self:measures(cell.request, cell.response))      -- it may need the stage for itself

@@ -7,6 +7,9 @@
 #   mortal  the same, but a POST that gets no answer is its end
 #   mute    it reads, and never answers
 #   error   every request gets a 500 of its own
+#   tired   the same, but every third request for /warm gets a 503 of its own
+#   looks=METHOD,…  it keeps its connection, at whose end it looks before requests of these methods only; what was lost
+#           there gets a 502
 #   busy    it listens, and never does anything else, in a loop
 use strict;
 use warnings;
@@ -16,7 +19,8 @@ use IO::Socket::INET;
 my ($how, $listen, $backend) = @ARGV;
 my $listener = IO::Socket::INET->new(LocalAddr => $listen, Listen => 64, ReuseAddr => 1) or die "listen: $@\n";
 my $select = IO::Select->new($listener);
-my ($n_asked, $late, %read) = (0);
+my ($n_asked, $late, $kept, %read) = (0);
+my %looks = map { $_ => 1 } $how =~ /^looks=(.*)/ ? split /,/, $1 : ();
 
 if ($how eq 'busy') {
     while (1) { }
@@ -40,6 +44,30 @@ sub ask {
     return $answer;
 }
 
+# Hand a request on over the connection that was kept, or a new one.  Returns the response; '' where it was lost.
+sub ask_again {
+    my ($request) = @_;
+    my ($method) = $request =~ /^(\w+)/;
+    undef $kept if $kept && $looks{$method} && IO::Select->new($kept)->can_read(0);
+    $kept ||= IO::Socket::INET->new(PeerAddr => $backend) or return '';
+    local $SIG{PIPE} = 'IGNORE';
+    my $answer = '';
+    if (syswrite $kept, $request) {
+        until ($answer =~ /\r\n\r\n/ && length $answer >= size_of($method, $answer)) {
+            sysread $kept, $answer, 65536, length $answer or $answer = '', last;
+        }
+    }
+    undef $kept if $answer !~ /^HTTP/ || $answer =~ /\r\nConnection: close/i;
+    return $answer;
+}
+
+sub size_of {
+    my ($method, $answer) = @_;
+    my ($head) = $answer =~ /^(.*?\r\n\r\n)/s;
+    my ($length) = $head =~ /\r\nContent-Length: *(\d+)/i;
+    return length($head) + ($method eq 'HEAD' ? 0 : $length // 0);
+}
+
 sub refuse {
     my ($client, $status) = @_;
     syswrite $client, "HTTP/1.1 $status\r\nContent-Length: 3\r\n\r\nno\n";
@@ -50,9 +78,13 @@ sub serve {
     return if $how eq 'mute';
     return refuse $client, '500 Never' if $how eq 'error';
     return refuse $client, '503 Not Now' if $how eq 'fickle' && $request =~ m{^\w+ /bytes} && $n_asked++ % 2;
+    return refuse $client, '503 Not Now' if $how eq 'tired' && $request =~ m{^\w+ /warm} && ++$n_asked % 3 == 0;
     return refuse $client, '503 Not Now' if $late && $request =~ m{^\w+ /bytes};
     return $late = [$client, $request] if $how eq 'late' && $request =~ m{^\w+ /bytes} && $n_asked++ == 1;
-    hand_on($client, $request);
+    return hand_on($client, $request) unless $how =~ /^looks=/;
+    my $answer = ask_again $request;
+    return refuse $client, '502 Lost' if $answer eq '';
+    syswrite $client, $answer;
 }
 
 sub hand_on {
