@@ -335,6 +335,45 @@ describe("closerace trial", function()
   end
 end)
 
+describe("a matrix that proves nothing", function()
+  it("of no cell at all, is wrong usage, and says which rule left them out", function()
+    local result = matrix "--request get --point accept --connection reused"
+    assert.equal(2, result.status)
+    has(result.stderr, "there is no such cell: accept needs a fresh connection")
+    assert.equal("", result.stdout)
+  end)
+
+  it("of cells whose race did not take place, fails and says so", function()
+    local cells = "--request get --point executed --ending rst --connection reused --second none --order caused"
+    local result = matrix(cells .. " --reuse never")
+    assert.equal(1, result.status)
+    has(result.stdout, "nothing is proven, for in no cell did the race take place")
+    assert.equal(0, matrix(cells).status)
+  end)
+
+  it("… but not where it is one share of several", function()
+    assert.equal(0, matrix("--request get --point executed --ending rst --connection reused --second none "
+      .. "--order caused --reuse never --shard 1/2").status)
+  end)
+end)
+
+describe("without the rights of root", function()
+  after_each(shell.clean)
+
+  it("our proxy breaks no rule; what was not seen is counted, with the command that gives the rights", function()
+    local folder = shell.folder()
+    local words = "-q --request get,post-small --ending plain"
+    local result = shell.run(("setpriv --bounding-set -net_admin,-net_raw --inh-caps -net_admin,-net_raw %s matrix %s"
+      .. " --format jsonl -o %s/rows --format table"):format(closerace, words, folder))
+    assert.equal(0, result.status, result.stdout)
+    has(result.stdout, "no violations, no advice")
+    local n = tonumber(result.stdout:match "\n(%d+) +not judged in full: without CAP_NET_RAW")
+    assert.is_true(n > 10)
+    has(result.stdout, "sudo setcap cap_net_admin,cap_net_raw+ep")
+    assert.equal(n, select(2, shell.run("cat " .. folder .. "/rows").stdout:gsub('"unseen":true', "")))
+  end)
+end)
+
 describe("closerace diff", function()
   after_each(shell.clean)
 
@@ -350,7 +389,61 @@ describe("closerace diff", function()
   it("is content where nothing changed", function()
     local result = two(FEW, FEW)()
     assert.equal(0, result.status)
-    assert.truthy(result.stdout:find "^0 worse, 0 better, 0 changed otherwise, 0 gone, 0 new, %d+ the same\n$")
+    assert.truthy(result.stdout:find(
+      "^0 worse, 0 better, 0 avoided, 0 changed otherwise, 0 gone, 0 new, %d+ the same\n$"))
+  end)
+
+  it("has a word of its own for a race that cannot take place any more, whatever the method", function()
+    local cells = "--request get,post-small --point executed --ending rst --connection reused --second none"
+      .. " --order caused"
+    local result = two(cells, cells .. " --reuse never")()
+    assert.equal(0, result.status)
+    has(result.stdout, "avoided  get/reused/executed/rst/caused/none/cl\n")
+    has(result.stdout, "avoided  post-small/reused/executed/rst/caused/none/cl\n")
+    has(result.stdout, "0 worse, 0 better, 2 avoided, 0 changed otherwise")
+  end)
+
+  -- A row, and the same with other fields: which line does that make?
+  local function of_rows(old, new)
+    local folder = shell.folder()
+    local base = '{"cell":"get/x","state":"%s","verdict":"clean","told":"200","executed":1,"attempts":%d,'
+      .. '"connections":1,"reached":true,"decided":"caused","violation":%s,"advice":false,"unseen":%s,"why":%s}\n'
+    shell.write(folder .. "/old", base:format(table.unpack(old)))
+    shell.write(folder .. "/new", base:format(table.unpack(new)))
+    return shell.run(("cd %s && %s diff old new"):format(folder, closerace))
+  end
+
+  it("does not compare what one of the runs could not see or play for want of a right", function()
+    local seen, unseen = { "ok", 2, "false", "false", "null" }, { "ok", 1, "false", "true", "null" }
+    local skipped = { "skipped", 0, "false", "false", '"it needs CAP_NET_ADMIN"' }
+    for _, case in ipairs {
+      { seen, unseen, "1 not compared, unseen in NEW: without CAP_NET_RAW" },
+      { unseen, seen, "1 not compared, unseen in OLD: without CAP_NET_RAW" },
+      { seen, skipped, "1 not compared, skipped in NEW: it needs CAP_NET_ADMIN" },
+      { skipped, seen, "1 not compared, skipped in OLD: it needs CAP_NET_ADMIN" },
+    } do
+      local result = of_rows(case[1], case[2])
+      assert.equal(0, result.status)
+      has(result.stdout, case[3])
+      has(result.stdout, "\n0 worse, 0 better, 0 avoided, 0 changed otherwise, 0 gone, 0 new, 0 the same\n")
+    end
+  end)
+
+  it("calls a violation worse, whatever was not seen", function()
+    local result = of_rows({ "ok", 1, "false", "false", "null" }, { "broken", 2, "true", "true", "null" })
+    assert.equal(1, result.status)
+    has(result.stdout, "1 worse, ")
+  end)
+
+  it("shows which field changed where the outcome in words is the same", function()
+    local old = '{"cell":"get/x","state":"ok","verdict":"clean","told":"200","executed":1,"attempts":2,'
+      .. '"connections":%d,"reached":true,"decided":"%s","violation":false,"advice":false}\n'
+    local folder = shell.folder()
+    shell.write(folder .. "/old", old:format(1, "caused"))
+    shell.write(folder .. "/new", old:format(2, "settled"))
+    local result = shell.run(("cd %s && %s diff old new"):format(folder, closerace))
+    has(result.stdout, "changed  get/x\n         clean, told 200, attempts 2; "
+      .. "connections 1  ->  2, decided caused  ->  settled\n")
   end)
 
   it("shows what got worse, from what to what, and ends with 1; the other way round it is better", function()

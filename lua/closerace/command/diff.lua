@@ -12,6 +12,14 @@ Compares two runs of the matrix (closerace matrix --save FILE, or --format jsonl
 cell by cell, and shows those whose outcome changed.  Where a file has the rows of
 several systems, each is compared with the one of the same name.
 
+  worse      the client fares worse, a rule is broken, or the cell failed
+  better     the opposite
+  avoided    the race took place in OLD, and can no longer take place in NEW
+  changed    neither: a field of the row differs
+
+A cell that only one of the runs could judge, for want of a capability, is
+counted and not compared.
+
   --common   ignore cells that only one of them has
   --quiet    the summary only
   --help     this text
@@ -25,7 +33,7 @@ local harm_of = { clean = 0, refused = 2, ghost = 3, hung = 4, phantom = 5, garb
 
 local function harm(r)
   if r.state == "failed" then return 600 end
-  if r.state == "skipped" or r.state == "not reached" or r.state == "undecided" then return 50 end
+  if r.state == "not reached" or r.state == "undecided" then return 50 end
   local verdict = harm_of[r.verdict] or (tostring(r.told):find "^2" and 1 or 3)
   return verdict + (r.violation and 1000 or 0) + (r.state == "varied" and 500 or 0) + (r.advice and 100 or 0)
 end
@@ -41,9 +49,49 @@ local function outcome(r)
   return r.state == "not reached" and ("%s (not reached: %s)"):format(text, r.why) or text
 end
 
---- What must be equal; the rows themselves are not kept.
+--- What is compared; the rows themselves are not kept.
 local function digest(r)
-  return { signature = r.state .. row.signature(r), harm = harm(r), outcome = outcome(r) }
+  return {
+    state = r.state, why = r.why, unseen = r.unseen, violation = r.violation, signature = row.signature(r),
+    harm = harm(r), outcome = outcome(r),
+  }
+end
+
+local UNSEEN = "without CAP_NET_RAW it cannot be seen what was sent to a connection that was gone"
+
+--- Why two rows cannot be compared; nil where they can.
+local function incomparable(a, b)
+  if a.state == "skipped" and b.state == "skipped" then return nil end
+  if a.state == "skipped" or b.state == "skipped" then
+    local which, one = "NEW", b
+    if a.state == "skipped" then which, one = "OLD", a end
+    return ("skipped in %s: %s"):format(which, one.why)
+  end
+  -- One that is known to be broken is, whatever was not seen.
+  if a.unseen ~= b.unseen and not b.violation then
+    return ("unseen in %s: %s"):format(a.unseen and "OLD" or "NEW", UNSEEN)
+  end
+end
+
+local function took_place(one)
+  return one.state == "ok" or one.state == "advice" or one.state == "broken" or one.state == "varied"
+end
+
+local function kind_of(a, b)
+  if took_place(a) and b.state == "not reached" then return "avoided" end
+  return b.harm > a.harm and "worse" or b.harm < a.harm and "better" or "changed"
+end
+
+--- What changed, in words: the outcome, or else the fields that differ.
+local function change(a, b)
+  if a.outcome ~= b.outcome then return ("%s  ->  %s"):format(a.outcome, b.outcome) end
+  local changes, parts = {}, {}
+  for name, value in (b.signature .. ","):gmatch "([%w_]+) (.-)," do parts[name] = value end
+  for name, value in (a.signature .. ","):gmatch "([%w_]+) (.-)," do
+    if parts[name] ~= value then changes[#changes + 1] = ("%s %s  ->  %s"):format(name, value, parts[name]) end
+  end
+  if a.state ~= b.state then table.insert(changes, 1, ("%s  ->  %s"):format(a.state, b.state)) end
+  return ("%s; %s"):format(a.outcome, table.concat(changes, ", "))
 end
 
 --- A file's rows: for each system, by cell; and all of them in their order.
@@ -69,7 +117,8 @@ local function counterpart(all, other, name)
 end
 
 local function compare(old_path, new_path, run)
-  local counts = { same = 0, worse = 0, better = 0, changed = 0, added = 0, gone = 0 }
+  local counts = { same = 0, worse = 0, better = 0, avoided = 0, changed = 0, added = 0, gone = 0 }
+  local missing = {}
   local old, new = read_all(old_path), read_all(new_path)
   local has_several = #old.systems > 1 or #new.systems > 1
   local function say(kind, colour, one, text)
@@ -80,12 +129,15 @@ local function compare(old_path, new_path, run)
   end
   for _, one in ipairs(old.list) do
     local a, b = old[one.system][one.cell], counterpart(old, new, one.system)[one.cell]
-    if b and a.signature == b.signature then
+    local why = b and incomparable(a, b)
+    if why then
+      if not missing[why] then missing[#missing + 1] = why end
+      missing[why] = (missing[why] or 0) + 1
+    elseif b and a.state == b.state and a.signature == b.signature then
       counts.same = counts.same + 1
     elseif b then
-      local kind = b.harm > a.harm and "worse" or b.harm < a.harm and "better" or "changed"
-      say(kind, kind == "worse" and "red" or kind == "better" and "green" or nil, one,
-        ("%s  ->  %s"):format(a.outcome, b.outcome))
+      local kind = kind_of(a, b)
+      say(kind, kind == "worse" and "red" or kind ~= "changed" and "green" or nil, one, change(a, b))
     elseif not run.common then
       say("gone", "red", one, "it was: " .. a.outcome)
     end
@@ -94,8 +146,10 @@ local function compare(old_path, new_path, run)
     local is_new = not counterpart(new, old, one.system)[one.cell]
     if is_new and not run.common then counts.added = counts.added + 1 end
   end
-  print(("%d worse, %d better, %d changed otherwise, %d gone, %d new, %d the same"):format(
-    counts.worse, counts.better, counts.changed, counts.gone, counts.added, counts.same))
+  table.sort(missing)
+  for _, why in ipairs(missing) do print(("%d not compared, %s"):format(missing[why], why)) end
+  print(("%d worse, %d better, %d avoided, %d changed otherwise, %d gone, %d new, %d the same"):format(
+    counts.worse, counts.better, counts.avoided, counts.changed, counts.gone, counts.added, counts.same))
   return counts.worse + counts.gone > 0 and 1 or 0
 end
 

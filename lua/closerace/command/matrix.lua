@@ -40,8 +40,8 @@ what is written
 the system under test
 %s
 
-exit status: 0 all held; 1 a violation, or an outcome that varied; 2 wrong usage;
-77 everything was skipped; 130 interrupted
+exit status: 0 all held; 1 a violation, an outcome that varied, a cell that failed, or
+no race took place at all; 2 wrong usage; 77 everything was skipped; 130 interrupted
 ]]
 
 local function help_of_axes()
@@ -135,6 +135,17 @@ local function sum(list)
   return n
 end
 
+--- Why nothing is left to be played, in words; nil where something is.
+local function nothing_in(matrices)
+  local total, rules = 0, {}
+  for _, matrix in ipairs(matrices) do
+    total = total + matrix:total()
+    for i, one in ipairs(matrix:exclusions()) do rules[i] = rules[i] or one.rule end
+  end
+  if total > 0 then return nil end
+  return ("there is no such cell: %s"):format(table.concat(rules, "; "))
+end
+
 local function names_of(matrices)
   local names = {}
   for i, matrix in ipairs(matrices) do names[i] = matrix.system.name end
@@ -149,7 +160,7 @@ local function run_matrices(matrices, options, run, sums)
   end
   local opened, result = pcall(Outputs.open, run.outputs, run.save, {
     n = n, system = names_of(matrices), is_failure = Outputs.failure_test(run.strict), replay = system.replay,
-    differences = run.differences,
+    differences = run.differences, is_share = options.shard ~= nil,
   })
   if not opened then
     io.stderr:write("closerace matrix: ", result, "\n")
@@ -194,6 +205,11 @@ return function(args)
     return 2
   elseif #matrices == 0 then
     return sums.n_dead > 0 and 1 or 77
+  end
+  why = nothing_in(matrices)
+  if why then
+    io.stderr:write("closerace matrix: ", why, "\n")
+    return 2
   end
   return run_matrices(matrices, options, run, sums)
 end

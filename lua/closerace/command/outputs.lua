@@ -24,12 +24,12 @@ end
 --- Open what is to be written.
 -- @param list     of { format =, path = (nil: stdout) }
 -- @param save     a file for a baseline, or nil; it is replaced only by a complete one
--- @param context  what formats need: n, system, replay(row), is_failure(row)
+-- @param context  what formats need: n, system, replay(row), is_failure(row), is_share: of several
 function Outputs.open(list, save, context)
   local self = setmetatable({ formats = {}, files = {}, context = context, save = save }, Outputs)
   self.sums = {
     n = context.n, played = 0, violations = 0, advice = 0, varied = 0, failed = 0,
-    skipped = 0, rows = 0,
+    skipped = 0, rows = 0, missed = 0,
   }
   for _, output in ipairs(list) do
     local file = output.path and open_file(output.path) or io.stdout
@@ -57,6 +57,7 @@ function Outputs:row(r)
   for _, state in ipairs { "varied", "failed", "skipped" } do
     if r.state == state then sums[state] = sums[state] + 1 end
   end
+  if r.state == "not reached" then sums.missed = sums.missed + 1 end
   for _, format in ipairs(self.formats) do format:row(r) end
   return not self.is_gone
 end
@@ -65,6 +66,7 @@ end
 -- @param more  what the sums are completed with: ms, interrupted, left_out, full
 function Outputs:finish(more)
   for name, value in pairs(more) do self.sums[name] = value end
+  self.sums.is_hollow = self:is_hollow()
   for _, format in ipairs(self.formats) do format:finish(self.sums) end
   for _, file in ipairs(self.files) do
     local good, why = file:close()
@@ -84,11 +86,19 @@ function Outputs:__close()
   if self.unsaved then os.remove(self.unsaved) end
 end
 
+--- Was something played, and is nothing proven by it?  A share may have no race of those that all shares have.
+function Outputs:is_hollow()
+  local sums = self.sums
+  return not self.context.is_share and sums.missed > 0 and sums.missed + sums.skipped == sums.rows
+end
+
 --- The exit status that the sums stand for.
 function Outputs:status(strict)
   local sums = self.sums
   if sums.interrupted then return 130 end
-  if sums.violations + sums.varied + sums.failed > 0 or strict and sums.advice > 0 then return 1 end
+  if sums.violations + sums.varied + sums.failed > 0 or strict and sums.advice > 0 or self:is_hollow() then
+    return 1
+  end
   return sums.n > 0 and sums.skipped == sums.n and 77 or 0
 end
 

@@ -19,6 +19,14 @@ end
 local rank = {}
 for i, verdict in ipairs(core.words().verdicts) do rank[verdict.word] = i end
 
+-- A verdict without it is certain; how often the request was sent is not.
+local UNSEEN = "not judged in full: without CAP_NET_RAW it cannot be seen what is sent to a connection that is gone"
+
+local HOLLOW = "nothing is proven, for in no cell did the race take place"
+
+-- The command that gives the rights which a run lacked.
+local CURE = [[what is lacking can be given:  sudo setcap cap_net_admin,cap_net_raw+ep "$(command -v closerace)"]]
+
 local function place(axis, name)
   return axes[axis][name] and axes[axis][name].place or 1000
 end
@@ -57,12 +65,17 @@ function People:row(r)
   box.advice = box.advice or r.advice
   if r.violation or r.advice then
     for _, name in ipairs(judge.names) do
-      if r.rules[name] == "broken" or r.next_rules[name] == "broken" then
-        self.broken[name] = self.broken[name] or {}
-        table.insert(self.broken[name], r)
+      for _, weight in ipairs { "violation", "advice" } do
+        if judge.weight(name, r.rules[name]) == weight or judge.weight(name, r.next_rules[name]) == weight then
+          local key = weight .. " " .. name
+          self.broken[key] = self.broken[key] or {}
+          table.insert(self.broken[key], r)
+        end
       end
     end
   end
+  if r.unseen then count(self.missed, UNSEEN) end
+  self.lacks_rights = self.lacks_rights or r.unseen or r.state == "skipped" and r.why:find("CAP_", 1, true) ~= nil
   if r.state == "varied" or r.state == "failed" then
     box.violation = true
     table.insert(self.trouble, r)
@@ -76,23 +89,28 @@ end
 -- ------------------------------------------------------------------------- reporting --
 
 local function outcome(r, rule)
-  if r.rules[rule] ~= "broken" then
+  if not judge.is_broken(r.rules[rule]) then
     return ("the next request: %s, told %s, attempts %d"):format(r.next, r.next_told, r.next_attempts)
   end
   return ("%s, told %s, attempts %d%s"):format(r.verdict, r.told, r.attempts, r.reason and "; " .. r.reason or "")
 end
 
+local function report_rule(self, weight, name, rows)
+  local rule = judge.rules[name]
+  self.write(("%s %s (%s), %d times\n"):format(
+    paint.text(("%s %s:"):format(weight, name), weight == "violation" and "red" or "yellow"), rule.says, rule.source,
+    #rows))
+  for _, r in ipairs(rows) do
+    self.write(("  %s   # %s\n"):format(self.matrix.replay(r), outcome(r, name)))
+  end
+  self.write "\n"
+end
+
 local function report_broken(self)
-  for _, name in ipairs(judge.names) do
-    local rows, rule = self.broken[name], judge.rules[name]
-    if rows then
-      local colour = rule.weight == "violation" and "red" or "yellow"
-      self.write(("%s %s (%s), %d times\n"):format(
-        paint.text(("%s %s:"):format(rule.weight, name), colour), rule.says, rule.source, #rows))
-      for _, r in ipairs(rows) do
-        self.write(("  %s   # %s\n"):format(self.matrix.replay(r), outcome(r, name)))
-      end
-      self.write "\n"
+  for _, weight in ipairs { "violation", "advice" } do
+    for _, name in ipairs(judge.names) do
+      local rows = self.broken[weight .. " " .. name]
+      if rows then report_rule(self, weight, name, rows) end
     end
   end
   for _, r in ipairs(self.trouble) do
@@ -162,18 +180,19 @@ function People:finish(summary)
   for i, word in ipairs(verdicts) do verdicts[i] = ("%s %d"):format(word, self.verdicts[word]) end
   if verdicts[1] then write(("verdicts     %s\n"):format(table.concat(verdicts, ", "))) end
   for _, why in ipairs(sorted_keys(self.missed)) do write(("%-12d %s\n"):format(self.missed[why], why)) end
+  if self.lacks_rights then write(("%-12s %s\n"):format("", CURE)) end
   if summary.left_out then
     write(("left out     %d combinations that cannot be (closerace matrix --rules)%s\n"):format(
       summary.left_out, summary.full and "" or "; all others than the chosen values (--full)"))
   end
-  local verdict = ("%s, %s"):format(
+  local verdict = summary.is_hollow and HOLLOW or ("%s, %s"):format(
     several(summary.violations, "violation", "violations"), several(summary.advice, "advice", "advice"))
   for _, trouble in ipairs { "varied", "failed" } do
     if summary[trouble] > 0 then verdict = ("%s, %d %s"):format(verdict, summary[trouble], trouble) end
   end
   write(("%s of %d cells played%s against %s: %s; %.1f s\n"):format(
     summary.played, summary.n, summary.interrupted and ", then interrupted," or "", self.matrix.system,
-    paint.text(verdict, (summary.violations + summary.varied + summary.failed) > 0 and "red"
+    paint.text(verdict, (summary.is_hollow or summary.violations + summary.varied + summary.failed > 0) and "red"
       or summary.advice > 0 and "yellow" or "green"),
     summary.ms / 1000))
 end
