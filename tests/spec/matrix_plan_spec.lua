@@ -107,12 +107,26 @@ describe("a plan", function()
       end
       assert.truthy(cell.response.name == "cl" or cell.point.of_response, cell.id)
     end
-    assert.same(set("get", "head", "put", "delete", "post-empty", "post-small", "post-chunked"), seen.request)
+    assert.same(set("get", "head", "put", "delete", "post-empty", "post-small", "post-large", "post-chunked"),
+      seen.request)
     assert.same(set("fresh", "reused"), seen.connection)
     assert.same(set("none", "same"), seen.second)
     assert.same(set("cl", "chunked"), seen.response)
     assert.same(set(table.unpack(axes.words "point")), seen.point)
     assert.same(set(table.unpack(axes.words "ending")), seen.ending)
+  end)
+
+  it("has the large body for an early refusal, and for more where it is asked for", function()
+    local function endings(options)
+      local names = {}
+      for _, cell in plan(options):cells() do
+        if cell.request.name == "post-large" then names[cell.ending.name] = true end
+      end
+      return names
+    end
+    assert.same(set "413+plain", endings {})
+    assert.is_true(endings { wanted = { request = set "post-large" } }.rst)
+    assert.is_true(endings { full = true }.rst)
   end)
 
   it("full has every value of every axis that a rule leaves a place for", function()

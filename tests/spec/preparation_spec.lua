@@ -1,4 +1,6 @@
 --- Before a cell's race, all must be as the cell says; and whichever command plays it, it comes to the same.
+local axes = require "closerace.matrix.axes"
+local buffers = require "closerace.matrix.buffers"
 local row = require "closerace.matrix.row"
 local shell = require "shell"
 local stages = require "closerace.matrix.stage"
@@ -59,6 +61,30 @@ describe("a cell whose warming request is refused", function()
       assert.matches("the cell was not played: .*answered the warming GET /warm with .*503", r.why)
     end
     assert.equal(1, result.status)
+  end)
+end)
+
+describe("an upload that is refused while it is being sent", function()
+  local CELLS = "--request post-large --connection reused --point request_head --ending 413+plain --second none "
+    .. "--client later"
+
+  it("shows R9 by a program that gives up unread what it cannot send", function()
+    local rows, result = matrix(proxy_cmd "looks=POST", CELLS)
+    assert.equal(1, #rows)
+    assert.same({ "advice", "502", "broken" }, { rows[1].state, rows[1].told, rows[1].rules.R9 })
+    assert.equal(0, result.status)
+  end)
+
+  it("is told to the client by one that reads first: our own", function()
+    local rows = matrix("", CELLS)
+    assert.same({ "ok", "413" }, { rows[1].state, rows[1].told })
+    assert.is_nil(rows[1].rules.R9)
+  end)
+
+  it("is longer than what two sockets take, or it is not played", function()
+    local body = #axes.request["post-large"].body
+    assert.is_nil(buffers.hold(body))
+    assert.matches("take the whole body", buffers.hold(65536))
   end)
 end)
 

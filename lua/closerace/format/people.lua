@@ -82,7 +82,7 @@ function People:row(r)
   elseif r.state == "not reached" or r.state == "skipped" then
     count(self.missed, ("%s: %s"):format(r.state, r.why))
   elseif r.state == "undecided" then
-    count(self.missed, "undecided: queued in that order, it does not always come to the same")
+    count(self.missed, "undecided: the program decides, and not always in the same way")
   end
 end
 

@@ -9,7 +9,9 @@ local axes = {}
 axes.names = { "request", "connection", "point", "ending", "order", "second", "response", "client" }
 
 -- Sent by the client.  RFC 9110 9.2.2 says which methods are idempotent.
-local SMALL, LARGE = "amount=10", ("x"):rep(1 << 20)
+-- The large body is longer than what the buffers of two sockets take of a message that is not read
+-- (closerace.matrix.buffers): only then does its sender still send when the answer comes.
+local SMALL, LARGE = "amount=10", ("x"):rep(5 << 20)
 axes.request = {
   { name = "get", method = "GET", idempotent = true },
   { name = "get-query", method = "GET", idempotent = true, query = "?q=1" },
@@ -125,7 +127,7 @@ local function names(list)
 end
 
 local few = {
-  request = names { "get", "head", "put", "delete", "post-empty", "post-small", "post-chunked" },
+  request = names { "get", "head", "put", "delete", "post-empty", "post-small", "post-large", "post-chunked" },
   connection = names { "fresh", "reused" },
   order = names { "settled", "crossing", "caused" },
   second = names { "none", "same" },
@@ -141,14 +143,22 @@ function axes.waits(cell)
   return ending == "vanish" and point.name ~= "idle" and point.name ~= "response_end"
 end
 
+--- Is it refused while it is being sent (R9)?
+function axes.is_refused_upload(cell)
+  return cell.ending.status == 413 and cell.request.name == "post-large"
+end
+
 -- With an external program, the cells that wait are for few requests.
 local that_wait = names { "get", "post-small" }
 
 --- Is a value among the chosen few?  Called with what stands in front of it in the id, too, and with itself.
--- @param kind  of system: "ours", "proxy" or "client"
-function axes.is_chosen(axis, value, cell, kind)
+-- @param kind      of system: "ours", "proxy" or "client"
+-- @param is_asked  the request was asked for by name; the large one is chosen for an early refusal only (R9)
+function axes.is_chosen(axis, value, cell, kind, is_asked)
   local is_outside = kind ~= "ours"
-  if axis == "order" and value.held then
+  if axis == "ending" and cell.request.name == "post-large" and not is_asked then
+    return value.status == 413
+  elseif axis == "order" and value.held then
     return not is_outside and value.machine == "upstream" and value.attempt == 1
       and (cell.ending.name == "fin" or cell.ending.name == "rst")
   elseif axis == "response" then

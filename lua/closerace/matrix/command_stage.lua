@@ -4,6 +4,7 @@
 -- opened.  The interface is that of stage.lua.  The client's next request does not exist.
 
 local axes = require "closerace.matrix.axes"
+local buffers = require "closerace.matrix.buffers"
 local core = require "closerace.core"
 local plan = require "closerace.matrix.plan"
 
@@ -347,6 +348,8 @@ end
 --- Why a cell cannot be played here; nil where it can.
 function Stage:lacks(cell)
   if cell.ending.close == "vanish" and self.cannot_vanish then return self.cannot_vanish end
+  local held = axes.is_refused_upload(cell) and buffers.hold(#cell.request.body)
+  if held then return held end
   local why = self.system.lacks_request(cell.request) or lacks_connection(self.system, cell)
   if why then return why end
   if self:measures(cell.request, cell.response).n_carried == 0 and cell.connection.uses > 0 then

@@ -76,7 +76,7 @@ local rules = {
     end,
   },
   {
-    name = "1 MiB is not queued in one go", axis = "order",
+    name = "a large body is not queued in one go", axis = "order",
     holds = function(c) return is_queued(c.order) and is_large(c.request) end,
   },
   {

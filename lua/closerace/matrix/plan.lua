@@ -67,7 +67,7 @@ end
 
 -- -------------------------------------------------------------------------- blocks --
 
--- How many cells does a block have?  Offsets of a full plan run over the whole message, but for those of 1 MiB.
+-- How many cells does a block have?  Offsets of a full plan run over the whole message, but for those of 5 MiB.
 local function count_offsets(plan, block)
   local kind = block.point.offsets
   if not kind then return 1 end
@@ -87,7 +87,7 @@ end
 local function is_wanted(plan, axis, value, cell)
   local wanted = plan.wanted[axis]
   if wanted then return wanted[value.name] end
-  return plan.full or axes.is_chosen(axis, value, cell, plan.kind)
+  return plan.full or axes.is_chosen(axis, value, cell, plan.kind, plan.wanted.request ~= nil)
 end
 
 --- Why the system cannot play a value; nil where it can.

@@ -1,13 +1,14 @@
 --- How often a cell is played on a stage, and the row that comes of it.  closerace matrix and closerace trial play it
 -- in this one way.
 
+local axes = require "closerace.matrix.axes"
 local core = require "closerace.core"
 local row = require "closerace.matrix.row"
 
 local play = {}
 
---- How often a cell is played whose order is only queued: a program may look at the two in either order.
-local QUEUED_TIMES = 8
+--- How often a cell is played in which a program may look at two things in either order.
+local UNDECIDED_TIMES = 8
 
 --- Are request and close queued before the system looks, so that it decides which it takes first?
 function play.is_queued(cell)
@@ -34,7 +35,7 @@ end
 -- @return the row of the first time, and what came how often, where not always the same did; nil where it has to wait
 local function play_undecided(once)
   local list, counts, first = {}, {}, nil
-  for _ = 1, QUEUED_TIMES do
+  for _ = 1, UNDECIDED_TIMES do
     local r = once()
     if not r then return nil end
     first = first or r
@@ -64,7 +65,9 @@ function play.row(stage, cell, n, times)
     r.ms = core.now_ms() - start
     return r
   end
-  if system.is_ours or not play.is_queued(cell) then return play_times(once, times or 1) end
+  -- Queued, or read by one thread and sent by another.
+  local is_free = not system.is_ours and (play.is_queued(cell) or axes.is_refused_upload(cell))
+  if not is_free then return play_times(once, times or 1) end
   local first, counts = play_undecided(once)
   return counts and row.unplayed(cell, n, system.name, "undecided", counts) or first
 end

@@ -4,6 +4,7 @@
 
 local axes = require "closerace.matrix.axes"
 local command_stage = require "closerace.matrix.command_stage"
+local buffers = require "closerace.matrix.buffers"
 local core = require "closerace.core"
 local plan = require "closerace.matrix.plan"
 
@@ -531,6 +532,8 @@ end
 --- Why a cell cannot be played here; nil where it can.
 function Stage:lacks(cell)
   if cell.ending.close == "vanish" and self.cannot_vanish then return self.cannot_vanish end
+  local held = axes.is_refused_upload(cell) and buffers.hold(#cell.request.body)
+  if held then return held end
   local _, why = self:measures(cell.request, cell.response)
   return why
 end

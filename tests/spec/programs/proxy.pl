@@ -52,13 +52,23 @@ sub ask_again {
     $kept ||= IO::Socket::INET->new(PeerAddr => $backend) or return '';
     local $SIG{PIPE} = 'IGNORE';
     my $answer = '';
-    if (syswrite $kept, $request) {
+    if (send_all($kept, $request)) {
         until ($answer =~ /\r\n\r\n/ && length $answer >= size_of($method, $answer)) {
             sysread $kept, $answer, 65536, length $answer or $answer = '', last;
         }
     }
     undef $kept if $answer !~ /^HTTP/ || $answer =~ /\r\nConnection: close/i;
     return $answer;
+}
+
+# What fails while it is being sent is given up, unread.
+sub send_all {
+    my ($origin, $bytes) = @_;
+    while (length $bytes) {
+        my $n = syswrite $origin, $bytes or return 0;
+        substr $bytes, 0, $n, '';
+    }
+    return 1;
 }
 
 sub size_of {
