@@ -488,3 +488,9 @@ backend_cannot_vanish(void)
 {
 	return ending_cannot_vanish();
 }
+
+const char *
+backend_cannot_witness(void)
+{
+	return witness_lacks();
+}

@@ -158,4 +158,8 @@ void backend_forked(void);
  * static sentence with the reason why not; NULL where it can. */
 const char *backend_cannot_vanish(void);
 
+/* Can this process see what is sent to a connection that is gone (a packet
+ * socket, CAP_NET_RAW)?  As above. */
+const char *backend_cannot_witness(void);
+
 #endif

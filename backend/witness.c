@@ -2,6 +2,7 @@
 #include "backend/witness.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <event2/event.h>
 #include <linux/filter.h>
 #include <linux/if_packet.h>
@@ -188,6 +189,20 @@ open_socket(unsigned short port)
 		return -1;
 	}
 	return fd;
+}
+
+const char *
+witness_lacks(void)
+{
+	int fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return errno == EPERM
+		    ? "a packet socket needs CAP_NET_RAW in this network "
+		      "namespace"
+		    : "no packet socket can be made here";
+	close(fd);
+	return NULL;
 }
 
 struct witness *

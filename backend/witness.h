@@ -19,6 +19,9 @@ struct witness;
 struct witness *witness_new(struct event_base *, unsigned short port);
 void witness_free(struct witness *); /* NULL is allowed */
 
+/* Why no witness can look out here; a static sentence, NULL where one can. */
+const char *witness_lacks(void);
+
 /* After a fork, in the child: close the one that is kept. */
 void witness_forked(void);
 

@@ -46,6 +46,15 @@ core_cannot_vanish(lua_State *L)
 	return 1;
 }
 
+/* core.cannot_witness(): the same, of what is sent to a connection that is
+ * gone */
+static int
+core_cannot_witness(lua_State *L)
+{
+	lua_pushstring(L, backend_cannot_witness());
+	return 1;
+}
+
 /* core.is_terminal(["stdout" | "stderr"]): does it go to a person? */
 static int
 core_is_terminal(lua_State *L)
@@ -222,7 +231,8 @@ luaopen_closerace_core(lua_State *L)
 		{ "proxy_options", core_proxy_options },
 		{ "worker", workerlib_new },
 		{ "find_program", core_find_program },
-		{ "cannot_vanish", core_cannot_vanish }, { "pin", core_pin },
+		{ "cannot_vanish", core_cannot_vanish },
+		{ "cannot_witness", core_cannot_witness }, { "pin", core_pin },
 		{ "words", core_words }, { "verdicts", verdicts_take },
 		{ "last_tail", tracelib_last_tail }, { NULL, NULL } };
 

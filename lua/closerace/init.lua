@@ -22,11 +22,14 @@ local Skip = {}
 Skip.__index = Skip
 function Skip:__tostring() return "skipped: " .. self.reason end
 
---- Is something here that a script needs?  A program's name, or "vanish".
+local lacks = { vanish = core.cannot_vanish, witness = core.cannot_witness }
+
+--- Is something here that a script needs?  A program's name; "vanish"; "witness", who sees what is sent to a connection
+-- that is gone.
 -- @return the program's path (or true); or nil and the reason
 function race.has(name)
-  if name == "vanish" then
-    local why = core.cannot_vanish()
+  if lacks[name] then
+    local why = lacks[name]()
     if why then return nil, why end
     return true
   end

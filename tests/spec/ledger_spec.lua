@@ -5,12 +5,7 @@ local victim = require "victim"
 local words = race.words()
 
 --- Can a packet socket see what is sent to a connection that is gone (CAP_NET_RAW)?
-local function sees_packets()
-  for line in io.lines "/proc/self/status" do
-    local bits = line:match "^CapEff:%s*(%x+)"
-    if bits then return tonumber(bits, 16) >> 13 & 1 == 1 end
-  end
-end
+local function sees_packets() return race.has "witness" == true end
 
 local function facts(attempt)
   if attempt == nil then return nil end
