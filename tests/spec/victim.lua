@@ -162,6 +162,7 @@ end
 --   sends      what the two sends after the end met: "sent", or the errno's name
 --   ledger     the victim's attempts
 --   later      the attempt of each of the two later requests, if any
+--   n_unseen   entries for what may have been sent, and could not be seen
 function victim.play(point, ending, request)
   local fresh = point.on == "accept"
   local lab <close> = race.lab()
@@ -179,6 +180,8 @@ function victim.play(point, ending, request)
   seen.ledger = backend:ledger "v1"
   seen.later = {}
   for n = 1, 2 do seen.later[n] = backend:ledger("later" .. n)[1] end
+  seen.n_unseen = 0
+  for _, attempt in ipairs(backend:ledger()) do seen.n_unseen = seen.n_unseen + (attempt.unseen and 1 or 0) end
   return seen
 end
 
