@@ -56,19 +56,19 @@ describe("curl on a connection that was used before", function()
     end
   end)
 
-  it("close-first, request-first: does so whichever is queued first", function()
-    for _, order in ipairs { "close-first", "request-first" } do
-      check({ verdict = "clean", told = "200", attempts = 1, state = "ok" },
-        curl("get", "idle", "fin", order, CURL))
-    end
+  it("close-first, request-first: does so whichever is queued first, and no race takes place", function()
+    check({ verdict = "clean", told = "200", attempts = 1, state = "ok" },
+      curl("get", "idle", "fin", "close-first", CURL))
+    check({ verdict = "clean", told = "200", attempts = 1, state = "not reached",
+      why = "the request rode a fresh connection" }, curl("get", "idle", "fin", "request-first", CURL))
   end)
 
-  it("crossing: sends again what was never read, a POST, too, which nobody may (R2)", function()
+  it("crossing: sends again what was never read, a POST, too, which it should not (R2)", function()
     for _, ending in ipairs { "fin", "rst", "plain" } do
       check({ verdict = "clean", told = "200", attempts = 2, executed = 1, connections = 2, decided = "crossing",
         reached = true, state = "ok", rules = {} }, curl("get", "arrival", ending, "crossing", CURL))
       check({ verdict = "clean", told = "200", attempts = 2, executed = 1, decided = "crossing", reached = true,
-        rule = "R2", rules = { R2 = "broken" } }, curl("post-small", "arrival", ending, "crossing", CURL))
+        rule = "R2", rules = { R2 = "advice" } }, curl("post-small", "arrival", ending, "crossing", CURL))
     end
   end)
 
@@ -76,14 +76,14 @@ describe("curl on a connection that was used before", function()
     for _, ending in ipairs { "fin", "rst" } do
       check({ verdict = "twice", told = "200", attempts = 2, executed = 2, decided = "caused", state = "ok" },
         curl("put", "executed", ending, "caused", CURL))
-      check({ verdict = "twice", told = "200", attempts = 2, executed = 2, decided = "caused", state = "broken",
-        rules = { R2 = "broken" } }, curl("post-small", "executed", ending, "caused", CURL))
+      check({ verdict = "twice", told = "200", attempts = 2, executed = 2, decided = "caused", state = "advice",
+        rules = { R2 = "advice" } }, curl("post-small", "executed", ending, "caused", CURL))
     end
   end)
 
-  it("counts no byte of an unfinished head line as a response, and repeats behind it (R5)", function()
+  it("counts no byte of an unfinished head line as a response, and repeats behind it, as a GET may", function()
     local rows = play(cell_of("get", "response_byte", "fin", "caused", CURL))
-    check({ verdict = "twice", told = "200", attempts = 2, at = 1, rules = { R5 = "broken" } },
+    check({ verdict = "twice", told = "200", attempts = 2, at = 1, rules = {} },
       rows["get/reused/response_byte@1/fin/caused/none/cl"])
     check({ verdict = "ghost", told = "failed", attempts = 1, rules = {} },
       rows["get/reused/response_byte@mid/fin/caused/none/cl"])
@@ -95,8 +95,8 @@ describe("curl on a connection that was used before", function()
       rows["get/reused/arrival/fin/crossing/all/cl"])
   end)
 
-  it("takes a stale 408 for its answer (R8)", function()
-    check({ verdict = "garbled", told = "408", attempts = 1, rules = { R8 = "broken" } },
+  it("takes a stale 408 for its answer, which is advised against (R8)", function()
+    check({ verdict = "garbled", told = "408", attempts = 1, state = "advice", rules = { R8 = "advice" } },
       curl("get", "arrival", "408+fin", "crossing", CURL))
   end)
 
@@ -125,7 +125,7 @@ describe("curl on a fresh connection", function()
   end)
 
   it("with --retry sends a POST again, a second later", function()
-    check({ verdict = "twice", told = "200", attempts = 2, rules = { R2 = "broken" }, system = "curl:retry=1" },
+    check({ verdict = "twice", told = "200", attempts = 2, rules = { R2 = "advice" }, system = "curl:retry=1" },
       curl("post-small", "executed", "fin", "caused", { sut = "curl:retry", connection = "fresh" }))
   end)
 
@@ -182,7 +182,7 @@ describe("any other command", function()
   end)
 
   it("makes the request that it says", function()
-    check({ verdict = "twice", attempts = 2, rules = { R2 = "broken" } },
+    check({ verdict = "twice", attempts = 2, rules = { R2 = "advice" } },
       curl("post-small", "executed", "fin", "caused", {
         client_cmd = "curl -qs $WARM $GATE --next -d amount=10 $URL", client_request = "post-small",
       }))
@@ -288,11 +288,11 @@ describe("closerace matrix --client-cmd", function()
   it("plays the cells of its request, and tells how to play one again", function()
     local result = matrix("--client-cmd 'curl -qs $WARM $GATE --next -d x $URL' --client-request post-small "
       .. "--connection reused --point executed --ending rst --second none --response cl")
-    assert.equal(1, result.status)
+    assert.equal(0, result.status)
     local command = result.stdout:match "  (closerace trial [^\n]-) +# twice, told 200, attempts 2"
     has(command, "--client-request post-small")
     local again = shell.run((command:gsub("^closerace", closerace)))
-    assert.equal(1, again.status)
+    assert.equal(0, again.status)
     has(again.stdout, "verdict  twice: executed 2, 2 attempts on 2 connections, the client was told 200")
     assert.is_nil(again.stdout:find("\nnext ", 1, true))
   end)
@@ -306,7 +306,7 @@ describe("closerace matrix --client-cmd", function()
       assert.equal("", result.stderr)
     end
     local diff = shell.run(("%s diff %s/table %s/jsonl"):format(closerace, folder, folder))
-    has(diff.stdout, "0 worse, 0 better, 0 changed otherwise, 0 gone, 0 new, 4 the same")
+    has(diff.stdout, "0 worse, 0 better, 0 avoided, 0 changed otherwise, 0 gone, 0 new, 4 the same")
   end)
 
   it("says in a program's own words why it is no client, and quickly", function()
@@ -371,18 +371,20 @@ describe("the whole matrix with curl", function()
     return shell.run("grep -lz " .. marker .. " /proc/[0-9]*/environ 2>/dev/null").stdout
   end
 
-  it("is reached in every cell, comes to the same twice, and leaves no process and no directory", function()
+  it("is reached wherever it can be, comes to the same twice, and leaves no process and no directory", function()
     local folder = shell.folder()
     local marker = "SPEC_MARK=" .. folder:gsub("%W", "_")
     local result = shell.run(("env %s TMPDIR=%s %s matrix -q -j2 --sut curl --repeat 2 --format jsonl"):format(
       marker, folder, closerace))
     assert.equal("", result.stderr)
-    assert.equal(1, result.status)                      -- a POST that is sent again
+    assert.equal(1, result.status)                      -- a cut head that looks complete (R5)
     local _, n = result.stdout:gsub("\n", "")
     assert.is_true(n > 2000)
     for line in result.stdout:gmatch "[^\n]+" do
-      local state = line:match '"state":"([^"]*)"'
-      assert.is_true(state == "ok" or state == "advice" or state == "broken", line)
+      local state, order = line:match '"state":"([^"]*)"', line:match '"order":"([^"]*)"'
+      -- It looks at its connection first: no request of its is lost to a close behind it.
+      local is_missed = state == "not reached" and order == "request-first"
+      assert.is_true(state == "ok" or state == "advice" or state == "broken" or is_missed, line)
     end
     assert.same({}, shell.names(folder))
     assert.equal("", lives(marker))
