@@ -103,7 +103,8 @@ put_attempt(struct text *t, const struct ledger_attempt *a)
 	put_bool(t, "whole", a->whole);
 	put_bool(t, "after_end", a->after_end);
 	put_bool(t, "unseen", a->unseen);
-	put(t, ",\"executed\":%u,\"answered\":%zu", a->executed, a->answered);
+	put(t, ",\"executed\":%u,\"executed_max\":%u,\"answered\":%zu",
+	    a->executed, a->executed_max, a->answered);
 	put_bool(t, "answered_whole", a->answered_whole);
 	put(t, ",\"mark\":%lu", a->mark);
 	put_bool(t, "ended", a->ended);

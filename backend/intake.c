@@ -191,6 +191,18 @@ give(struct valve *v, const char *bytes, size_t size)
 	return w.n;
 }
 
+/* A server of the user's that was given the head may act on it, and nobody
+ * else sees whether it does.  What the follower does not understand, the server
+ * may. */
+static void
+note_given(struct valve *v)
+{
+	size_t head = v->request.lost ? 1 : v->request.head_end;
+
+	if (v->home->origin == NULL && head != 0 && v->given >= head)
+		valve_attempt(v)->executed_max = 1;
+}
+
 /* The fault is not due after all: give what was kept back for it. */
 static bool
 give_kept(struct valve *v)
@@ -199,6 +211,7 @@ give_kept(struct valve *v)
 
 	memmove(v->kept, v->kept + n, v->n_kept - n);
 	v->n_kept -= n;
+	note_given(v);
 	return n > 0;
 }
 
@@ -283,6 +296,7 @@ take(struct valve *v, char *bytes, size_t n)
 		return 0;
 	stream_skip(v->fd, bytes, n);
 	book(v, bytes, n);
+	note_given(v);
 	check_points(v, cut);
 	return n;
 }

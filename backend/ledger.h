@@ -39,7 +39,11 @@ struct ledger_attempt {
 	 * vanish or plain, and no CAP_NET_RAW; one entry, without an id, for
 	 * all that may have been sent since */
 	bool unseen;
-	unsigned executed; /* how often the handler ran: 0 or 1 */
+	/* How often it was executed, at least and at most: 0 or 1.  They are
+	 * the same but for a server of the user's own: a request whose head
+	 * it was given whole, and that it has not answered, or answered with
+	 * a status that denies it, may have been executed. */
+	unsigned executed, executed_max;
 	/* executed: the content it was given, without any chunked coding;
 	 * content_known: not with a server of the user's own */
 	bool content_known;

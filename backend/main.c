@@ -96,7 +96,7 @@ print_help(void)
 	       "unread=BYTES\n"
 	       "    read=BYTES whole=0|1 executed=N answered=BYTES "
 	       "answered_whole=0|1\n"
-	       "    after_end=0|1 unseen=0|1 on=POINT|none "
+	       "    executed_max=N after_end=0|1 unseen=0|1 on=POINT|none "
 	       "close=ENDING|none\n\n"
 	       "exit status: 0, or 2 for wrong usage\n");
 }
@@ -137,11 +137,12 @@ print_ledger(const struct ledger *l)
 
 		printf("attempt conn=%u request=%u id=%s method=%s path=%s "
 		       "unread=%zu read=%zu whole=%d executed=%u "
-		       "answered=%zu answered_whole=%d after_end=%d "
+		       "answered=%zu answered_whole=%d executed_max=%u "
+		       "after_end=%d "
 		       "unseen=%d on=%s close=%s\n",
 		    a->conn, a->request, a->id, a->method, a->path, a->unread,
 		    a->read, a->whole, a->executed, a->answered,
-		    a->answered_whole, a->after_end, a->unseen,
+		    a->answered_whole, a->executed_max, a->after_end, a->unseen,
 		    fault_point_name(a->ended_on),
 		    fault_ending_name(a->ending));
 	}

@@ -127,15 +127,24 @@ mark_unasked(struct valve *v)
 	valve_attempt(v)->mark = mark.mark;
 }
 
+/* These say of themselves that the request was not processed (RFC 9110 15.5.9,
+ * 15.5.20; RFC 8470 5.2).  Not every server means it. */
+static bool
+denies(int status)
+{
+	return status == 408 || status == 421 || status == 425;
+}
+
 /* A server of the user's tells by its answer that it has executed. */
 static void
 notice_upstream(struct valve *v)
 {
 	if (v->home->origin != NULL || v->executed || v->taken == 0 ||
-	    v->response.status < 200)
+	    v->response.status < 200 || denies(v->response.status))
 		return;
 	v->executed = v->executed_now = true;
 	valve_attempt(v)->executed = 1;
+	valve_attempt(v)->executed_max = 1;
 	valve_tell(v, (struct backend_event){ .what = BACKEND_EXECUTED });
 }
 

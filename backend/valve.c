@@ -240,7 +240,7 @@ valve_executed(void *valve, const struct origin_request *request,
 	if (!request->executed)
 		return;
 	v->executed = v->executed_now = true;
-	a->executed = 1;
+	a->executed = a->executed_max = 1;
 	a->content_known = true;
 	a->content_size = request->body_size;
 	a->content_hash = request->body_hash;

@@ -84,10 +84,12 @@ count_attempts(struct lab *lab, struct lab_backend *b, const char *id,
 		if (strcmp(a->id, id) != 0)
 			continue;
 		v->attempts++;
-		if (is_altered(a, v->exchange))
+		if (is_altered(a, v->exchange)) {
 			v->altered++;
-		else
+		} else {
 			v->executed += a->executed;
+			v->executed_max += a->executed_max;
+		}
 		f->answered = f->answered || a->answered_whole;
 		v->connections += a->conn != last_conn;
 		last_conn = a->conn;
@@ -221,6 +223,7 @@ lab_verdict(struct lab *lab, const char *id, struct lab_verdict *v)
 		look_up_mark(b, id, v->mark, &f);
 	}
 	f.executed = v->executed;
+	f.executed_max = v->executed_max;
 	v->name = verdict_judge(&f);
 	return true;
 }

@@ -13,7 +13,8 @@ struct lab_verdict {
 	enum verdict_name name;
 	unsigned attempts;    /* sendings that the backend met */
 	unsigned connections; /* … on so many connections */
-	unsigned executed;
+	unsigned executed;    /* at least; executed_max: at most */
+	unsigned executed_max;
 	unsigned altered; /* executed with another content than was sent */
 	bool unseen;	  /* there may have been more: a connection vanished */
 	struct told told;

@@ -48,7 +48,7 @@ is_unaltered(const struct verdict_facts *f)
 
 /* It looks complete; is it a response of its own, and all of it? */
 static bool
-is_garbled(const struct verdict_facts *f)
+is_garbled(const struct verdict_facts *f, unsigned executed)
 {
 	if (!f->complete)
 		return false;
@@ -61,25 +61,37 @@ is_garbled(const struct verdict_facts *f)
 	/* Without a mark: an error of the proxy's own is fine; a success that
 	 * does not come from the backend, although it ran, is not its
 	 * answer. */
-	return is_success(f) && f->executed > 0;
+	return is_success(f) && executed > 0;
 }
 
-enum verdict_name
-verdict_judge(const struct verdict_facts *f)
+/* The verdict if it was executed so often. */
+static enum verdict_name
+judge(const struct verdict_facts *f, unsigned executed)
 {
 	bool answered = f->complete &&
 	    (is_success(f) || (f->mark != 0 && !f->mark_said) ||
 		(!f->marks && f->answered));
 
-	if (is_garbled(f))
+	if (is_garbled(f, executed))
 		return VERDICT_GARBLED;
-	if (f->executed > 1)
+	if (executed > 1)
 		return VERDICT_TWICE;
-	if (f->executed == 0 && is_success(f))
+	if (executed == 0 && is_success(f))
 		return VERDICT_PHANTOM;
 	if (f->timeout && !f->complete)
 		return VERDICT_HUNG;
-	if (f->executed == 0)
+	if (executed == 0)
 		return VERDICT_REFUSED;
 	return answered ? VERDICT_CLEAN : VERDICT_GHOST;
+}
+
+enum verdict_name
+verdict_judge(const struct verdict_facts *f)
+{
+	enum verdict_name name = judge(f, f->executed);
+
+	for (unsigned n = f->executed + 1; n <= f->executed_max; n++)
+		if (judge(f, n) != name)
+			return VERDICT_UNKNOWN;
+	return name;
 }

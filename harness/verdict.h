@@ -1,5 +1,5 @@
 /* verdict.h - what became of a request.  Pure: the client's bytes and the
- * backend's ledger, as facts, go in; one of seven words comes out.
+ * backend's ledger, as facts, go in; one of eight words comes out.
  */
 #ifndef HARNESS_VERDICT_H
 #define HARNESS_VERDICT_H
@@ -26,7 +26,9 @@
 	X(VERDICT_REFUSED, "refused",                                    \
 	    "never executed, and the client was told so, or cut off")    \
 	X(VERDICT_CLEAN, "clean",                                        \
-	    "executed once, and the client got its complete answer")
+	    "executed once, and the client got its complete answer")     \
+	X(VERDICT_UNKNOWN, "unknown",                                    \
+	    "how often it was executed cannot be told, and that decides")
 
 #define X(symbol, word, meaning) symbol,
 enum verdict_name { VERDICTS(X) N_VERDICTS };
@@ -36,7 +38,10 @@ const char *verdict_word(enum verdict_name);
 const char *verdict_meaning(enum verdict_name);
 
 struct verdict_facts {
-	unsigned executed; /* how often, over all attempts */
+	/* How often, over all attempts: at least, and at most.  They differ
+	 * where a server of the user's was given a request and never answered
+	 * it. */
+	unsigned executed, executed_max;
 
 	/* What the client holds. */
 	bool complete; /* a whole final response */
@@ -61,6 +66,8 @@ struct verdict_facts {
 	bool answered;
 };
 
+/* Returns: the verdict that fits every number of executions that there may have
+ * been; VERDICT_UNKNOWN where no single one does. */
 enum verdict_name verdict_judge(const struct verdict_facts *);
 
 /* What decided the race, from the weakest to the strongest: nothing was ended;

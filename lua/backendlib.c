@@ -208,7 +208,7 @@ set_string(lua_State *L, const char *name, const char *value)
 static void
 push_attempt(lua_State *L, const struct ledger_attempt *a)
 {
-	lua_createtable(L, 0, 22);
+	lua_createtable(L, 0, 23);
 	set_string(L, "id", a->id);
 	set_string(L, "method", a->method);
 	set_string(L, "path", a->path);
@@ -221,6 +221,7 @@ push_attempt(lua_State *L, const struct ledger_attempt *a)
 	set_boolean(L, "after_end", a->after_end);
 	set_boolean(L, "unseen", a->unseen);
 	set_integer(L, "executed", a->executed);
+	set_integer(L, "executed_max", a->executed_max);
 	if (a->content_known)
 		set_integer(L, "content", (lua_Integer)a->content_size);
 	set_integer(L, "answered", (lua_Integer)a->answered);
@@ -237,14 +238,15 @@ push_attempt(lua_State *L, const struct ledger_attempt *a)
 }
 
 /* backend:ledger([id]): attempts in the order in which they came; .executed
- * is how often the request ran, over all of them. */
+ * is how often the request ran, over all of them, at least, and .executed_max
+ * how often at most. */
 static int
 backend_books(lua_State *L)
 {
 	struct lab_backend *b = handle_actor(L, 1, BACKEND_CLASS);
 	const struct ledger *books = backend_ledger(lab_backend_facts(b));
 	const char *id = luaL_optstring(L, 2, NULL);
-	lua_Integer n = 0, executed = 0;
+	lua_Integer n = 0, executed = 0, executed_max = 0;
 
 	lua_newtable(L);
 	for (size_t i = 0; i < ledger_n_attempts(books); i++) {
@@ -255,8 +257,10 @@ backend_books(lua_State *L)
 		push_attempt(L, a);
 		lua_rawseti(L, -2, ++n);
 		executed += a->executed;
+		executed_max += a->executed_max;
 	}
 	set_integer(L, "executed", executed);
+	set_integer(L, "executed_max", executed_max);
 	return 1;
 }
 

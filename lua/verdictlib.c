@@ -74,13 +74,15 @@ push_told(lua_State *L, const struct lab_verdict *v)
 static void
 push_verdict(lua_State *L, const char *id, const struct lab_verdict *v)
 {
-	lua_createtable(L, 0, 10);
+	lua_createtable(L, 0, 14);
 	lua_pushstring(L, verdict_word(v->name));
 	lua_setfield(L, -2, "name");
 	lua_pushstring(L, id);
 	lua_setfield(L, -2, "id");
 	lua_pushinteger(L, v->executed);
 	lua_setfield(L, -2, "executed");
+	lua_pushinteger(L, v->executed_max);
+	lua_setfield(L, -2, "executed_max");
 	lua_pushinteger(L, v->attempts);
 	lua_setfield(L, -2, "attempts");
 	lua_pushinteger(L, v->connections);
@@ -163,15 +165,23 @@ verdictlib_verdict(lua_State *L)
 	return block(L, box, is_settled, s, "lab:verdict", judged);
 }
 
-/* "refused (executed 0, attempts 1)" */
+/* "refused (executed 0, attempts 1)", "unknown (executed 1 to 2, attempts 2)" */
 static int
 verdict_tostring(lua_State *L)
 {
+	char executed[32];
+	int least, most;
+
 	lua_getfield(L, 1, "name");
 	lua_getfield(L, 1, "executed");
+	lua_getfield(L, 1, "executed_max");
 	lua_getfield(L, 1, "attempts");
-	lua_pushfstring(L, "%s (executed %d, attempts %d)", lua_tostring(L, -3),
-	    (int)lua_tointeger(L, -2), (int)lua_tointeger(L, -1));
+	least = (int)lua_tointeger(L, -3);
+	most = (int)lua_tointeger(L, -2);
+	snprintf(executed, sizeof executed, most > least ? "%d to %d" : "%d",
+	    least, most);
+	lua_pushfstring(L, "%s (executed %s, attempts %d)", lua_tostring(L, -4),
+	    executed, (int)lua_tointeger(L, -1));
 	return 1;
 }
 

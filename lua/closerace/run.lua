@@ -79,8 +79,8 @@ end
 local function signature(verdicts)
   local parts = {}
   for i, v in ipairs(verdicts) do
-    parts[i] = ("%s %s told %s attempts %d executed %d order %s reached %s")
-      :format(v.id, v.name, told_text(v.told), v.attempts, v.executed, v.order, v.reached)
+    parts[i] = ("%s %s told %s attempts %d executed %d-%d order %s reached %s")
+      :format(v.id, v.name, told_text(v.told), v.attempts, v.executed, v.executed_max, v.order, v.reached)
   end
   return table.concat(parts, "\n")
 end

@@ -700,4 +700,28 @@ describe("with a server of one's own behind the valve, the verdict", function()
   it("is refused, where it never ran", function()
     assert.same({ "refused", 0, 502 }, { meet_own("/", { { on = "request_end", close = "fin" } }) })
   end)
+
+  --- A POST to a server that runs it the first time and closes without an answer.
+  local function meet_silent(retry)
+    local lab <close> = race.lab { real_time = true, deadline_ms = 10000 }
+    local server = lab:sut {
+      to = "127.0.0.1:1", argv = { BUILD .. "/closerace-backend", "--listen", "fd@$LISTEN_FD",
+        "--fault", "on=executed,close=fin" },
+    }
+    local backend = lab:backend { upstream = server.address }
+    local proxy = lab:proxy { to = backend, retry = retry }
+    lab:client({ to = proxy }):request { method = "POST", path = "/pay", id = "v" }
+    local verdict, books = lab:verdict "v", backend:ledger "v"
+    assert.equal(#books, verdict.attempts)
+    assert.same({ verdict.executed, verdict.executed_max }, { books.executed, books.executed_max })
+    return verdict.name, verdict.executed, verdict.executed_max, tostring(verdict)
+  end
+
+  it("is unknown, where it was read whole and never answered", function()
+    assert.same({ "unknown", 0, 1, "unknown (executed 0 to 1, attempts 1)" }, { meet_silent "never" })
+  end)
+
+  it("is unknown, where it was sent again and one of the two was answered", function()
+    assert.same({ "unknown", 1, 2, "unknown (executed 1 to 2, attempts 2)" }, { meet_silent "always" })
+  end)
 end)

@@ -151,7 +151,7 @@ rig_open_with(const struct backend_options *o, const char *faults)
 	return r;
 }
 
-static struct rig *
+static inline struct rig *
 rig_open(const char *faults)
 {
 	struct backend_options o;
@@ -239,7 +239,7 @@ peer_look(struct rig *r, int fd)
 }
 
 /* One request, and what comes back. */
-static void
+static inline void
 peer_ask(struct rig *r, int fd, const char *request)
 {
 	r->n_got = 0;

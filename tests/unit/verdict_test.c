@@ -14,7 +14,8 @@ enum mark { UNMARKED, OWN, FOREIGN, UNKNOWN, SAID, SAID_TO_NOBODY };
 struct row {
 	const char *name;
 	unsigned executed;
-	int status; /* 0: no complete response */
+	unsigned unsure; /* so many more may have run */
+	int status;	 /* 0: no complete response */
 	enum mark mark;
 	enum body body;
 	bool timeout;
@@ -136,12 +137,36 @@ static const struct row rows[] = {
 	    .no_marks = true, .verdict = VERDICT_REFUSED },
 	{ "without marks executed twice: twice", .executed = 2, .status = 200,
 	    .no_marks = true, .verdict = VERDICT_TWICE },
+	/* ------------------------------------- it may have run, or not --- */
+	{ "given to a server, never answered, cut off: unknown", .unsure = 1,
+	    .no_marks = true, .verdict = VERDICT_UNKNOWN },
+	{ "given to a server, never answered, told 502: unknown", .unsure = 1,
+	    .status = 502, .no_marks = true, .verdict = VERDICT_UNKNOWN },
+	{ "given twice, answered once: unknown", .executed = 1, .unsure = 1,
+	    .status = 200, .body = WHOLE, .no_marks = true,
+	    .verdict = VERDICT_UNKNOWN },
+	{ "given twice, never answered: unknown", .unsure = 2, .status = 504,
+	    .no_marks = true, .verdict = VERDICT_UNKNOWN },
+	{ "a success, and it may have run: unknown", .unsure = 1, .status = 200,
+	    .no_marks = true, .verdict = VERDICT_UNKNOWN },
+	{ "answered twice, given three times: twice", .executed = 2,
+	    .unsure = 1, .status = 200, .body = WHOLE, .no_marks = true,
+	    .verdict = VERDICT_TWICE },
+	{ "no answer in time, whether it ran or not: hung", .unsure = 1,
+	    .timeout = true, .no_marks = true, .verdict = VERDICT_HUNG },
+	{ "no answer in time, once or twice: unknown", .executed = 1,
+	    .unsure = 1, .timeout = true, .no_marks = true,
+	    .verdict = VERDICT_UNKNOWN },
+	{ "a foreign answer is garbled, however often it ran", .unsure = 2,
+	    .status = 200, .mark = SAID_TO_NOBODY, .body = WHOLE,
+	    .no_marks = true, .verdict = VERDICT_GARBLED },
 };
 
 static struct verdict_facts
 facts_of(const struct row *row)
 {
 	struct verdict_facts f = { .executed = row->executed,
+		.executed_max = row->executed + row->unsure,
 		.complete = row->status != 0,
 		.timeout = row->timeout,
 		.status = row->status,
@@ -186,10 +211,26 @@ keeps_its_word(enum verdict_name v, const struct verdict_facts *f)
 		return f->executed == 0 && !success;
 	case VERDICT_CLEAN:
 		return f->executed == 1 && f->complete;
+	case VERDICT_UNKNOWN:
+		return f->executed < f->executed_max && f->executed < 2;
 	case N_VERDICTS:
 		break;
 	}
 	return false;
+}
+
+/* A word that is given holds for every number of executions in the range. */
+static bool
+holds_throughout(enum verdict_name v, struct verdict_facts f)
+{
+	unsigned most = f.executed_max;
+
+	for (; v != VERDICT_UNKNOWN && f.executed <= most; f.executed++) {
+		f.executed_max = f.executed;
+		if (verdict_judge(&f) != v)
+			return false;
+	}
+	return true;
 }
 
 static void
@@ -199,12 +240,13 @@ test_every_combination(void)
 	size_t seen[N_VERDICTS] = { 0 }, n_bad = 0;
 	struct row row = { 0 };
 
-	for (unsigned n = 0; n < 3 * 6 * 6 * 4 * 2 * 2 * 2 * 2; n++) {
+	for (unsigned n = 0; n < 3 * 3 * 6 * 6 * 4 * 2 * 2 * 2 * 2; n++) {
 		unsigned i = n;
 		struct verdict_facts f;
 		enum verdict_name v;
 
 		row.executed = i % 3, i /= 3;
+		row.unsure = i % 3, i /= 3;
 		row.status = statuses[i % 6], i /= 6;
 		row.mark = i % 6, i /= 6;
 		row.body = i % 4, i /= 4;
@@ -214,7 +256,7 @@ test_every_combination(void)
 		row.to_head = i % 2;
 		f = facts_of(&row);
 		v = verdict_judge(&f);
-		n_bad += !keeps_its_word(v, &f);
+		n_bad += !keeps_its_word(v, &f) || !holds_throughout(v, f);
 		seen[v]++;
 	}
 	CHECK(n_bad == 0, "no combination of facts gets a word it denies");
@@ -227,7 +269,7 @@ static void
 test_words(void)
 {
 	static const char *const words[] = { "garbled", "twice", "phantom",
-		"hung", "ghost", "refused", "clean" };
+		"hung", "ghost", "refused", "clean", "unknown" };
 	static const char *const orders[] = { "none", "settled", "crossing",
 		"caused", "held" };
 
