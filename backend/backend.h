@@ -34,12 +34,20 @@ enum backend_what {
 	BACKEND_EXECUTED, /* the handler ran */
 	BACKEND_SENT,	  /* size bytes were sent */
 	BACKEND_ANSWERED, /* the final response has left, whole */
-	/* by a fault, by hand or by keep_alive_ms: point, ending, by_hand */
+	/* point, ending, by */
 	BACKEND_ENDED,
+	/* a server of the user's has ended its connection by itself: point,
+	 * ending (FIN or RST) and idle_ms.  ENDED follows when that is passed
+	 * on to the peer, which holding BACKEND_SENDING delays. */
+	BACKEND_SERVER_ENDED,
 	/* the peer's FIN or RST was read; error is the errno, 0 for FIN */
 	BACKEND_PEER_CLOSED,
 	BACKEND_CLOSED /* the TCP socket is closed */
 };
+
+/* Whose doing the end of a connection was: of the fault table or keep_alive_ms,
+ * of a call, or of the user's server. */
+enum backend_by { BACKEND_BY_FAULT, BACKEND_BY_HAND, BACKEND_BY_SERVER };
 
 struct backend_event {
 	enum backend_what what;
@@ -50,9 +58,10 @@ struct backend_event {
 	const void *bytes; /* READ, SENT: borrowed */
 	size_t size;
 	int error;
-	enum close_point point; /* ENDED */
-	enum ending ending;	/* ENDED */
-	bool by_hand;		/* ENDED */
+	enum close_point point; /* ENDED, SERVER_ENDED */
+	enum ending ending;	/* ENDED, SERVER_ENDED */
+	enum backend_by by;	/* ENDED */
+	int64_t idle_ms;	/* SERVER_ENDED: for so long; 0: it was not */
 };
 
 /* Calls back: may call nothing of this header. */
@@ -113,10 +122,12 @@ struct backend_conn {
 	bool reading_held;
 	bool sending_held;
 	bool idle;		   /* open, and no request begun */
-	bool ended;		   /* by a fault, by hand or by keep_alive_ms */
+	bool ended;		   /* see enum backend_by */
+	bool server_ended;	   /* the server has; held back unless ended */
 	bool closed;		   /* the socket is closed */
 	enum close_point ended_on; /* N_POINTS unless ended */
 	enum ending ending;	   /* N_ENDINGS unless ended */
+	int64_t idle_ms;	   /* before the server ended it */
 	bool peer_closed;
 };
 
@@ -133,7 +144,7 @@ size_t backend_unread(const struct backend *, unsigned n);
 enum backend_direction { BACKEND_READING, BACKEND_SENDING };
 
 /* Hold a direction: READING leaves what arrives in the kernel, SENDING keeps
- * back response bytes and a fault's ending.  Needs: an open connection;
+ * back response bytes, a fault's ending and the server's own.  Needs: an open connection;
  * release needs it held. */
 void backend_hold(struct backend *, unsigned conn, enum backend_direction);
 void backend_release(struct backend *, unsigned conn, enum backend_direction);

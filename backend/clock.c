@@ -3,6 +3,7 @@
 
 #include <event2/event.h>
 #include <stdlib.h>
+#include <time.h>
 
 struct timer {
 	struct event *event;
@@ -67,9 +68,18 @@ libevent_free(void *timer)
 	free(t);
 }
 
+static int64_t
+monotonic_ms(void *arg)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+}
+
 struct backend_clock
 backend_clock_libevent(struct event_base *base)
 {
 	return (struct backend_clock){ base, libevent_new, libevent_arm,
-		libevent_cancel, libevent_free };
+		libevent_cancel, libevent_free, monotonic_ms };
 }

@@ -114,6 +114,10 @@ put_attempt(struct text *t, const struct ledger_attempt *a)
 		    fault_ending_name(a->ending));
 		put_bool(t, "by_hand", a->by_hand);
 	}
+	if (a->server_ending != N_ENDINGS)
+		put(t, ",\"server_close\":\"%s\",\"server_idle_ms\":%lld",
+		    fault_ending_name(a->server_ending),
+		    (long long)a->server_idle_ms);
 	put(t, "}");
 }
 

@@ -105,14 +105,14 @@ enter_unread(struct valve *v, const char *bytes, size_t n, size_t total)
 
 /* From here on attempts are entered as the facts of the connection say. */
 static void
-start_unread(struct valve *v, bool by_hand)
+start_unread(struct valve *v, enum backend_by by)
 {
 	const struct backend_conn *facts = valve_facts(v);
 
 	if (!v->unread_open)
 		unread_start(
 		    &v->unread, v->home->ledger, v->n, facts->n_requests + 1);
-	v->unread.like.by_hand = by_hand;
+	v->unread.like.by_hand = by == BACKEND_BY_HAND;
 	v->unread.like.ended = facts->ended;
 	v->unread.like.ended_on = facts->ended_on;
 	v->unread.like.ending = facts->ending;
@@ -126,7 +126,8 @@ finale_note_unread(struct valve *v)
 
 	if (total > 0)
 		r = stream_peek(v->fd, v->home->scratch, VALVE_SCRATCH_SIZE);
-	start_unread(v, v->unread.like.by_hand);
+	start_unread(v,
+	    v->unread.like.by_hand ? BACKEND_BY_HAND : BACKEND_BY_FAULT);
 	enter_unread(v, v->home->scratch, r.n, total);
 	v->unread.like.after_end = true;
 }
@@ -157,8 +158,8 @@ watch_dead(struct valve *v)
 }
 
 static void
-enter_end(
-    struct valve *v, enum close_point point, enum ending ending, bool by_hand)
+enter_end(struct valve *v, enum close_point point, enum ending ending,
+    enum backend_by by)
 {
 	struct backend_conn *facts = valve_facts(v);
 	struct ledger_attempt *a = valve_attempt(v);
@@ -170,20 +171,25 @@ enter_end(
 	a->ended = true;
 	a->ended_on = point;
 	a->ending = ending;
-	a->by_hand = by_hand;
-	start_unread(v, by_hand);
+	a->by_hand = by == BACKEND_BY_HAND;
+	start_unread(v, by);
+	if (by != BACKEND_BY_SERVER)
+		return;
+	a->server_ending = v->unread.like.server_ending = ending;
+	a->server_idle_ms = v->unread.like.server_idle_ms = facts->idle_ms;
 }
 
 /* ------------------------------------------------------------ the ending ---- */
 
 static enum valve_state
-state_after(enum ending ending)
+state_after(const struct valve *v, enum ending ending)
 {
 	switch (ending) {
 	case ENDING_FIN:
 		return VALVE_LINGERING;
 	case ENDING_HALF:
-		return VALVE_MUTED;
+		return v->state == VALVE_LINGERING ? VALVE_LINGERING
+						   : VALVE_MUTED;
 	case ENDING_STALL:
 		return VALVE_STALLED;
 	default:
@@ -193,13 +199,13 @@ state_after(enum ending ending)
 
 /* Whose request was it that the connection ended on? */
 static void
-tell_ended(
-    struct valve *v, enum close_point point, enum ending ending, bool by_hand)
+tell_ended(struct valve *v, enum close_point point, enum ending ending,
+    enum backend_by by)
 {
 	struct backend_event e = { .what = BACKEND_ENDED,
 		.point = point,
 		.ending = ending,
-		.by_hand = by_hand,
+		.by = by,
 		.request = valve_facts(v)->n_requests };
 	const struct ledger_attempt *first =
 	    ledger_attempt(v->home->ledger, v->unread.first);
@@ -234,13 +240,16 @@ keep(struct valve_home *home, const struct remains *left)
 /* End the connection now.  Returns: 0, or the errno of the kernel's refusal,
  * with everything as it was. */
 static int
-end(struct valve *v, enum close_point point, enum ending ending, bool by_hand)
+end(struct valve *v, enum close_point point, enum ending ending,
+    enum backend_by by)
 {
 	struct stream_result r = { STREAM_AGAIN, 0, 0 };
 	struct witness *w =
 	    leaves_nobody(ending, 0) ? v->home->witness(v->home) : NULL;
 	size_t total;
-	enum valve_state was = v->state;
+	enum valve_state next = by == BACKEND_BY_SERVER && ending == ENDING_FIN
+	    ? VALVE_PARTING
+	    : state_after(v, ending);
 	struct remains left;
 	int err;
 
@@ -263,16 +272,14 @@ end(struct valve *v, enum close_point point, enum ending ending, bool by_hand)
 	}
 	keep(v->home, &left);
 	v->fd_closed = ending_closes(ending);
-	v->state = was == VALVE_LINGERING && ending == ENDING_HALF
-	    ? VALVE_LINGERING
-	    : state_after(ending);
-	enter_end(v, point, ending, by_hand);
-	if (ending == ENDING_HALF)
+	v->state = next;
+	enter_end(v, point, ending, by);
+	if (ending == ENDING_HALF || next == VALVE_PARTING)
 		v->seen = total; /* it will be read after all */
 	else
 		enter_unread(v, v->home->scratch, r.n, total);
 	v->unread.like.after_end = true;
-	tell_ended(v, point, ending, by_hand);
+	tell_ended(v, point, ending, by);
 	if (v->fd_closed && total > 0)
 		valve_tell(v,
 		    (struct backend_event){
@@ -281,7 +288,7 @@ end(struct valve *v, enum close_point point, enum ending ending, bool by_hand)
 		watch_dead(v);
 	v->fault = -1;
 	finale_wake(v);
-	if (v->state != VALVE_MUTED) {
+	if (next != VALVE_MUTED && next != VALVE_PARTING) {
 		outlet_drop(v);
 		valve_close_inner(v);
 	}
@@ -294,7 +301,7 @@ finale_carry_out(struct valve *v)
 	int err;
 
 	v->due = false;
-	err = end(v, v->due_on, v->due_ending, false);
+	err = end(v, v->due_on, v->due_ending, BACKEND_BY_FAULT);
 	free(v->say);
 	v->say = NULL;
 	if (err == 0)
@@ -325,10 +332,24 @@ finale_polite(struct valve *v)
 	return VALVE_LINGERING;
 }
 
+enum valve_state
+finale_pass_on(struct valve *v, enum close_point point, enum ending ending)
+{
+	finale_wake(v);
+	end(v, point, ending, BACKEND_BY_SERVER);
+	if (v->state != VALVE_PARTING)
+		return v->state;
+	if (valve_busy(v) && !v->whole && !v->raw)
+		unread_inside(&v->unread, &v->request, v->attempt);
+	v->unread_open = v->unread.may_run = true;
+	v->readable = true;
+	return v->state;
+}
+
 /* --------------------------------------------------------------- by hand ---- */
 
-static enum close_point
-point_now(const struct valve *v)
+enum close_point
+finale_point(const struct valve *v)
 {
 	const struct follow *r = &v->request;
 
@@ -386,7 +407,7 @@ valve_end_by_hand(struct valve *v, enum ending ending, const void *say,
 	}
 	if (say_size > 0)
 		say_now(v, say, say_size);
-	err = end(v, point_now(v), ending, true);
+	err = end(v, finale_point(v), ending, BACKEND_BY_HAND);
 	if (err != 0) {
 		snprintf(error, error_size, "%s: %s", fault_ending_name(ending),
 		    strerror(err));

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backend/server.h"
 #include "backend/stream.h"
 
 void
@@ -191,18 +192,6 @@ give(struct valve *v, const char *bytes, size_t size)
 	return w.n;
 }
 
-/* A server of the user's that was given the head may act on it, and nobody
- * else sees whether it does.  What the follower does not understand, the server
- * may. */
-static void
-note_given(struct valve *v)
-{
-	size_t head = v->request.lost ? 1 : v->request.head_end;
-
-	if (v->home->origin == NULL && head != 0 && v->given >= head)
-		valve_attempt(v)->executed_max = 1;
-}
-
 /* The fault is not due after all: give what was kept back for it. */
 static bool
 give_kept(struct valve *v)
@@ -211,7 +200,8 @@ give_kept(struct valve *v)
 
 	memmove(v->kept, v->kept + n, v->n_kept - n);
 	v->n_kept -= n;
-	note_given(v);
+	if (server_is_there(v))
+		server_note_given(v, n);
 	return n > 0;
 }
 
@@ -225,6 +215,7 @@ begin(struct valve *v)
 	facts->idle = false;
 	v->resting = false;
 	v->attempt = ledger_enter(v->home->ledger, v->n, facts->n_requests);
+	v->last_attempt = v->attempt;
 	if (!facts->ended)
 		return;
 	a = valve_attempt(v);
@@ -284,7 +275,7 @@ check_points(struct valve *v, size_t cut)
 static size_t
 take(struct valve *v, char *bytes, size_t n)
 {
-	size_t cut = cut_of(v);
+	size_t cut = cut_of(v), given = v->given;
 
 	if (cut != 0 && v->taken + n > cut)
 		n = cut - v->taken;
@@ -296,7 +287,8 @@ take(struct valve *v, char *bytes, size_t n)
 		return 0;
 	stream_skip(v->fd, bytes, n);
 	book(v, bytes, n);
-	note_given(v);
+	if (server_is_there(v) && v->given > given)
+		server_note_given(v, v->given - given);
 	check_points(v, cut);
 	return n;
 }

@@ -68,7 +68,7 @@ ledger_enter(struct ledger *l, unsigned conn, unsigned request)
 	a->conn = conn;
 	a->request = request;
 	a->ended_on = N_POINTS;
-	a->ending = N_ENDINGS;
+	a->ending = a->server_ending = N_ENDINGS;
 	return l->n_attempts++;
 }
 

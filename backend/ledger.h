@@ -56,12 +56,17 @@ struct ledger_attempt {
 	bool until_close;
 	unsigned long mark; /* of its response; 0: none yet */
 
-	/* its connection was ended by a fault or by hand, during it or before
-	 * it */
+	/* its connection was ended by a fault, by hand or by the user's
+	 * server, during it or before it */
 	bool ended;
 	enum close_point ended_on; /* where; N_POINTS unless ended */
 	enum ending ending;	   /* how; N_ENDINGS unless ended */
 	bool by_hand;		   /* by a call, not by the fault table */
+	/* the user's server ended its connection by itself, during it or as
+	 * the next thing: how (N_ENDINGS: it did not), and after how long
+	 * idle; 0: it was not idle */
+	enum ending server_ending;
+	int64_t server_idle_ms;
 };
 
 /* One response, or one `say`. */

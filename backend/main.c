@@ -91,13 +91,16 @@ print_help(void)
 	       "  executed conn=N request=N id=ID\n"
 	       "  answered conn=N request=N id=ID\n"
 	       "  ended conn=N request=N id=ID on=POINT close=ENDING\n"
+	       "  server-ended conn=N request=N id=ID on=POINT close=fin|rst "
+	       "idle_ms=N\n"
 	       "and on SIGINT or SIGTERM the ledger, a line an attempt:\n"
 	       "  attempt conn=N request=N id=ID method=METHOD path=PATH "
 	       "unread=BYTES\n"
 	       "    read=BYTES whole=0|1 executed=N answered=BYTES "
 	       "answered_whole=0|1\n"
 	       "    executed_max=N after_end=0|1 unseen=0|1 on=POINT|none "
-	       "close=ENDING|none\n\n"
+	       "close=ENDING|none\n"
+	       "    server_close=fin|rst|none server_idle_ms=N\n\n"
 	       "exit status: 0, or 2 for wrong usage\n");
 }
 
@@ -117,14 +120,18 @@ on_event(void *arg, const struct backend_event *e)
 	const char *word = e->what == BACKEND_EXECUTED ? "executed"
 	    : e->what == BACKEND_ANSWERED	       ? "answered"
 	    : e->what == BACKEND_ENDED		       ? "ended"
+	    : e->what == BACKEND_SERVER_ENDED	       ? "server-ended"
 						       : NULL;
 
-	if (word == NULL)
+	/* The server's own end was told when it came. */
+	if (word == NULL || e->by == BACKEND_BY_SERVER)
 		return;
 	printf("%s conn=%u request=%u id=%s", word, e->conn, e->request, e->id);
-	if (e->what == BACKEND_ENDED)
+	if (e->what == BACKEND_ENDED || e->what == BACKEND_SERVER_ENDED)
 		printf(" on=%s close=%s", fault_point_name(e->point),
 		    fault_ending_name(e->ending));
+	if (e->what == BACKEND_SERVER_ENDED)
+		printf(" idle_ms=%lld", (long long)e->idle_ms);
 	printf("\n");
 	fflush(stdout);
 }
@@ -139,12 +146,15 @@ print_ledger(const struct ledger *l)
 		       "unread=%zu read=%zu whole=%d executed=%u "
 		       "answered=%zu answered_whole=%d executed_max=%u "
 		       "after_end=%d "
-		       "unseen=%d on=%s close=%s\n",
+		       "unseen=%d on=%s close=%s server_close=%s "
+		       "server_idle_ms=%lld\n",
 		    a->conn, a->request, a->id, a->method, a->path, a->unread,
 		    a->read, a->whole, a->executed, a->answered,
 		    a->answered_whole, a->executed_max, a->after_end, a->unseen,
 		    fault_point_name(a->ended_on),
-		    fault_ending_name(a->ending));
+		    fault_ending_name(a->ending),
+		    fault_ending_name(a->server_ending),
+		    (long long)a->server_idle_ms);
 	}
 }
 

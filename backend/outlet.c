@@ -9,8 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "backend/stream.h"
 #include "backend/say.h"
+#include "backend/server.h"
+#include "backend/stream.h"
 
 #define EARLY_HINTS                    \
 	"HTTP/1.1 103 Early Hints\r\n" \
@@ -127,27 +128,6 @@ mark_unasked(struct valve *v)
 	valve_attempt(v)->mark = mark.mark;
 }
 
-/* These say of themselves that the request was not processed (RFC 9110 15.5.9,
- * 15.5.20; RFC 8470 5.2).  Not every server means it. */
-static bool
-denies(int status)
-{
-	return status == 408 || status == 421 || status == 425;
-}
-
-/* A server of the user's tells by its answer that it has executed. */
-static void
-notice_upstream(struct valve *v)
-{
-	if (v->home->origin != NULL || v->executed || v->taken == 0 ||
-	    v->response.status < 200 || denies(v->response.status))
-		return;
-	v->executed = v->executed_now = true;
-	valve_attempt(v)->executed = 1;
-	valve_attempt(v)->executed_max = 1;
-	valve_tell(v, (struct backend_event){ .what = BACKEND_EXECUTED });
-}
-
 /* Enter how the final response is framed, as soon as its head is there. */
 static void
 enter_framing(struct valve *v)
@@ -178,9 +158,10 @@ parse(struct valve *v)
 		if (v->response.lost)
 			v->parsed = v->filled;
 		enter_framing(v);
-		notice_upstream(v);
+		if (server_is_there(v))
+			server_note_answer(v);
 	}
-	if (v->inner_eof && v->parsed == v->filled)
+	if (v->inner_eof && v->inner_error == 0 && v->parsed == v->filled)
 		follow_eof(&v->response);
 }
 
@@ -188,7 +169,7 @@ parse(struct valve *v)
 static bool
 serve(struct valve *v)
 {
-	bool moved = false;
+	bool moved, open = !v->inner_eof;
 
 	if (v->touched && v->home->origin != NULL) {
 		v->touched = false;
@@ -199,6 +180,8 @@ serve(struct valve *v)
 		return true;
 	moved = fill(v);
 	parse(v);
+	if (open && v->inner_eof && server_is_there(v))
+		server_note_end(v);
 	/* A whole answer that keeps the connection: nothing can be behind it,
 	 * which saves asking. */
 	if (v->home->origin != NULL && v->response.end != 0 &&
@@ -317,6 +300,7 @@ finish_message(struct valve *v)
 		return;
 	}
 	v->answered = true;
+	v->last_told = last;
 	/* libmicrohttpd 0.9.75 sends the head of some of its own error
 	 * responses twice: what is behind the last response is none. */
 	if (last && v->home->origin != NULL)

@@ -63,6 +63,14 @@ stream_unread(int fd)
 }
 
 size_t
+stream_unacked(int fd)
+{
+	int n = 0;
+
+	return ioctl(fd, SIOCOUTQ, &n) == 0 && n > 0 ? (size_t)n : 0;
+}
+
+size_t
 stream_unsent(int fd)
 {
 	struct tcp_info info = { 0 };

@@ -39,6 +39,10 @@ struct stream_result stream_write(int fd, const void *buf, size_t size);
 /* Bytes that lie unread in fd's receive queue. */
 size_t stream_unread(int fd);
 
+/* Bytes that the kernel has accepted on fd and the peer's has not yet said that
+ * it has got. */
+size_t stream_unacked(int fd);
+
 /* Bytes that the kernel has accepted on fd and not sent yet. */
 size_t stream_unsent(int fd);
 

@@ -11,10 +11,11 @@ unread_start(
 	u->like.conn = conn;
 	u->like.request = request;
 	u->like.ended_on = N_POINTS;
-	u->like.ending = N_ENDINGS;
+	u->like.ending = u->like.server_ending = N_ENDINGS;
 	u->ledger = ledger;
 	u->attempt = LEDGER_NONE;
 	u->first = LEDGER_NONE;
+	u->may_run = false;
 	follow_start(&u->follow, FOLLOW_REQUEST, false);
 }
 
@@ -41,6 +42,8 @@ add(struct unread *u, size_t size)
 	struct ledger_attempt *a = ledger_edit(u->ledger, u->attempt);
 
 	a->unread += size;
+	if (u->may_run && u->follow.head_end != 0)
+		a->executed_max = 1;
 	ledger_name(a, u->follow.method, u->follow.target, u->follow.id);
 }
 

@@ -20,6 +20,7 @@ struct unread {
 	/* the request that the next byte belongs to; LEDGER_NONE: a new one */
 	size_t attempt;
 	size_t first; /* the first attempt entered; LEDGER_NONE: none */
+	bool may_run; /* a server gets it all the same, and may act on it */
 };
 
 /* Begin between two requests; the next one is number request of its

@@ -4,7 +4,8 @@
  *   RELAYING --half--> MUTED --peer, or inner end, closes--> GONE, LINGERING
  *   RELAYING --stall--> STALLED
  *   RELAYING --rst, plain, vanish; peer closes--> GONE
- *   RELAYING --inner end closes--> LINGERING
+ *   RELAYING --inner end closes--> LINGERING; a server's FIN--> PARTING
+ *   PARTING --either resets, peer closes--> GONE
  *
  * One function per state.  A function returns the state to be in next; its own
  * state means "wait for an event".  Events only set latches.  Nothing but
@@ -15,7 +16,6 @@
 
 #include <assert.h>
 #include <event2/event.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,6 +23,7 @@
 
 #include "backend/edges.h"
 #include "backend/ending.h"
+#include "backend/server.h"
 #include "backend/stream.h"
 
 /* So many steps, then others have their turn. */
@@ -77,7 +78,7 @@ valve_tell(const struct valve *v, struct backend_event e)
 		e.request = valve_facts(v)->n_requests;
 	if (e.id == NULL)
 		e.id = valve_busy(v) ? v->request.id : "";
-	if (e.what != BACKEND_ENDED) {
+	if (e.what != BACKEND_ENDED && e.what != BACKEND_SERVER_ENDED) {
 		e.point = N_POINTS;
 		e.ending = N_ENDINGS;
 	}
@@ -99,31 +100,6 @@ valve_peer_closed(struct valve *v, int error)
 }
 
 /* -------------------------------------------------------- the inner end ---- */
-
-static void
-on_inner(evutil_socket_t fd, short what, void *arg)
-{
-	valve_run(arg);
-}
-
-static bool
-connect_upstream(struct valve *v)
-{
-	const struct sockaddr_in *to = &v->home->options.upstream;
-	int on = 1;
-
-	v->inner_fd =
-	    socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (v->inner_fd < 0)
-		return false;
-	setsockopt(v->inner_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	/* A refusal shows at the first read. */
-	(void)!connect(v->inner_fd, (const struct sockaddr *)to, sizeof *to);
-	v->inner_event = event_new(v->home->base, v->inner_fd,
-	    EV_READ | EV_WRITE | EV_PERSIST | EV_ET, on_inner, v);
-	v->inner_ready = true;
-	return v->inner_event != NULL && event_add(v->inner_event, NULL) == 0;
-}
 
 static bool
 connect_origin(struct valve *v)
@@ -191,7 +167,7 @@ bool
 valve_open_inner(struct valve *v)
 {
 	bool opened =
-	    v->home->origin != NULL ? connect_origin(v) : connect_upstream(v);
+	    server_is_there(v) ? server_connect(v) : connect_origin(v);
 
 	if (!opened)
 		valve_close_inner(v);
@@ -208,7 +184,10 @@ valve_close_inner(struct valve *v)
 	if (v->inner_event != NULL)
 		event_free(v->inner_event);
 	v->inner_event = NULL;
-	if (open)
+	/* The peer's reset goes on to a server. */
+	if (open && server_is_there(v) && v->broken)
+		ending_reset(v->inner_fd);
+	else if (open)
 		close(v->inner_fd);
 	v->inner_fd = -1;
 	v->inner_deaf = v->inner_eof = true;
@@ -288,14 +267,19 @@ come_to_rest(struct valve *v)
 	bool waits = v->announced && v->idle_fault >= 0;
 
 	if (v->inner_eof && outlet_empty(v) && !waits &&
-	    !valve_facts(v)->sending_held) {
-		if (v->inner_error == 0)
-			return finale_polite(v);
-		ending_reset(v->fd);
-		v->fd_closed = true;
-		return VALVE_GONE;
-	}
+	    !valve_facts(v)->sending_held)
+		return server_is_there(v) ? server_pass_on(v)
+					  : finale_polite(v);
 	return v->peer_fin ? after_peer_fin(v) : v->state;
+}
+
+static void
+become_idle(struct valve *v)
+{
+	struct backend_clock *clock = &v->home->clock;
+
+	if (server_is_there(v))
+		v->idle_since_ms = clock->now_ms(clock->arg);
 }
 
 /* Request and response are over. */
@@ -305,6 +289,7 @@ next_exchange(struct valve *v)
 	intake_reset(v);
 	v->resting = false;
 	valve_facts(v)->idle = v->state == VALVE_RELAYING;
+	become_idle(v);
 }
 
 /* In: RELAYING or MUTED.  Out: all. */
@@ -401,6 +386,13 @@ lingering(struct valve *v)
 		}
 	}
 	return VALVE_LINGERING;
+}
+
+/* In:  PARTING (a server's FIN was passed on).  Out: GONE. */
+static enum valve_state
+parting(struct valve *v)
+{
+	return server_part(v);
 }
 
 /* In:  STALLED (nothing is read, sent or closed).  Out: never. */
@@ -527,7 +519,9 @@ valve_new(
 	v->inner_fd = -1;
 	v->idle_fault = v->due_fault = -1;
 	v->writable = true;
+	v->last_attempt = LEDGER_NONE;
 	intake_reset(v);
+	become_idle(v);
 	follow_start(&v->response, FOLLOW_RESPONSE, false);
 	v->event = event_new(home->base, fd,
 	    EV_READ | EV_CLOSED | EV_PERSIST | EV_ET, on_event, v);

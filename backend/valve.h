@@ -2,9 +2,10 @@
  * inner end that is served: by the built-in origin over a local socket, or by a
  * server of the user's over TCP.
  *
- * Internal to the backend; backend.h is what others see.  Four files work on
+ * Internal to the backend; backend.h is what others see.  Five files work on
  * struct valve: intake.c takes requests, outlet.c sends responses, finale.c
- * ends the connection, and valve.c has the states, the driver and the life.
+ * ends the connection, server.c knows the user's server, and valve.c has the
+ * states, the driver and the life.
  */
 #ifndef BACKEND_VALVE_H
 #define BACKEND_VALVE_H
@@ -59,6 +60,7 @@ struct valve_home {
 	X(RELAYING, relaying)   \
 	X(MUTED, muted)         \
 	X(LINGERING, lingering) \
+	X(PARTING, parting)     \
 	X(STALLED, stalled)     \
 	X(GONE, gone)
 
@@ -100,6 +102,12 @@ struct valve {
 	bool inner_ready; /* it may have said something */
 	bool inner_eof;
 	int inner_error;
+	/* a server's own end, where facts->server_ended */
+	enum close_point server_on;
+	enum ending server_ending;
+	size_t late;	       /* bytes that it had not got when its FIN left */
+	bool last_told;	       /* its latest response was to be the last */
+	int64_t idle_since_ms; /* between two requests */
 
 	/* the exchange in progress */
 	struct follow request;
@@ -117,6 +125,7 @@ struct valve {
 	bool answered;	   /* its final response was sent, all of it */
 	bool announced;	   /* Connection: close */
 	size_t attempt;	   /* in the ledger */
+	size_t last_attempt; /* the newest that was begun */
 	char *kept;	   /* request bytes kept back from the inner end */
 	size_t n_kept, kept_room;
 
@@ -182,7 +191,7 @@ void valve_executed(
     void *valve, const struct origin_request *, struct origin_reply *);
 void valve_ready(void *valve);
 
-/* ---- shared by valve.c, intake.c, outlet.c and finale.c ---- */
+/* ---- shared by valve.c, intake.c, outlet.c, finale.c and server.c ---- */
 
 struct backend_conn *valve_facts(const struct valve *);
 const struct fault *valve_fault(const struct valve *); /* NULL: none */
@@ -224,6 +233,11 @@ void finale_wake(struct valve *);
 enum valve_state finale_carry_out(struct valve *);
 /* The inner end has closed: do likewise.  Returns: the next state. */
 enum valve_state finale_polite(struct valve *);
+/* The user's server has ended the connection by itself: end it likewise.
+ * Returns: the next state. */
+enum valve_state finale_pass_on(struct valve *, enum close_point, enum ending);
+/* What the connection is doing. */
+enum close_point finale_point(const struct valve *);
 /* Enter what lies unread in the ledger before the socket is closed. */
 void finale_note_unread(struct valve *);
 

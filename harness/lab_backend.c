@@ -78,8 +78,15 @@ describe(const struct backend_event *e, char text[TRACE_TEXT])
 	case BACKEND_ENDED:
 		snprintf(text, TRACE_TEXT, "%s at %s%s",
 		    fault_ending_name(e->ending), fault_point_name(e->point),
-		    e->by_hand ? ", by hand" : "");
+		    e->by == BACKEND_BY_HAND	 ? ", by hand"
+			: e->by == BACKEND_BY_SERVER ? ", by the server"
+						     : "");
 		return "ended";
+	case BACKEND_SERVER_ENDED:
+		snprintf(text, TRACE_TEXT, "%s at %s, idle for %lld ms",
+		    fault_ending_name(e->ending), fault_point_name(e->point),
+		    (long long)e->idle_ms);
+		return "server ended";
 	case BACKEND_PEER_CLOSED:
 		return e->error != 0 ? "reset" : "eof";
 	case BACKEND_CLOSED:
@@ -117,6 +124,12 @@ on_backend(void *arg, const struct backend_event *e)
 		remember_end(b, e->conn);
 }
 
+static int64_t
+now_ms(void *clock)
+{
+	return clock_now_ms(clock);
+}
+
 static void
 lab_backend_reset(void *arg)
 {
@@ -143,7 +156,8 @@ lab_backend_new(struct lab *lab, const struct backend_options *options,
     char *error, size_t error_size)
 {
 	struct backend_clock clock = { lab_clock(lab), clock_timer_new,
-		clock_timer_arm, clock_timer_cancel, clock_timer_free };
+		clock_timer_arm, clock_timer_cancel, clock_timer_free,
+		now_ms };
 	struct lab_backend *b = calloc(1, sizeof *b);
 	int fd;
 

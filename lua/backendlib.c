@@ -208,7 +208,7 @@ set_string(lua_State *L, const char *name, const char *value)
 static void
 push_attempt(lua_State *L, const struct ledger_attempt *a)
 {
-	lua_createtable(L, 0, 23);
+	lua_createtable(L, 0, 25);
 	set_string(L, "id", a->id);
 	set_string(L, "method", a->method);
 	set_string(L, "path", a->path);
@@ -229,6 +229,11 @@ push_attempt(lua_State *L, const struct ledger_attempt *a)
 	set_integer(L, "response_head", (lua_Integer)a->response_head);
 	set_boolean(L, "until_close", a->until_close);
 	set_integer(L, "mark", (lua_Integer)a->mark);
+	if (a->server_ending != N_ENDINGS) {
+		set_string(
+		    L, "server_close", fault_ending_name(a->server_ending));
+		set_integer(L, "server_idle_ms", a->server_idle_ms);
+	}
 	set_boolean(L, "ended", a->ended);
 	if (!a->ended)
 		return;

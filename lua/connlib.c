@@ -215,6 +215,8 @@ conn_field(lua_State *L)
 		lua_pushboolean(L, c.idle);
 	else if (strcmp(key, "ended") == 0)
 		lua_pushboolean(L, c.ended);
+	else if (strcmp(key, "server_ended") == 0)
+		lua_pushboolean(L, c.server_ended);
 	else if (strcmp(key, "closed") == 0)
 		lua_pushboolean(L, c.closed);
 	else if (strcmp(key, "peer_closed") == 0)

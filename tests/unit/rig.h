@@ -65,6 +65,12 @@ rig_timer_free(void *timer)
 		((struct rig_timer *)timer)->used = false;
 }
 
+static int64_t
+rig_now_ms(void *arg)
+{
+	return rig_now;
+}
+
 /* ------------------------------------------------------------------- rig -- */
 
 enum fate { OPEN, ENDED_BY_FIN, ENDED_BY_RESET };
@@ -121,7 +127,7 @@ rig_open_with(const struct backend_options *o, const char *faults)
 {
 	struct rig *r = calloc(1, sizeof *r);
 	struct backend_clock clock = { NULL, rig_timer_new, rig_timer_arm,
-		rig_timer_cancel, rig_timer_free };
+		rig_timer_cancel, rig_timer_free, rig_now_ms };
 	char error[256], line[1024];
 	struct fault f;
 	int fd;

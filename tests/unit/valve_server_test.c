@@ -177,10 +177,252 @@ cannot_have_run(void)
 	scene_close(s);
 }
 
+/* ------------------------------------------------------ the server's own end */
+
+/* The one end that the server made by itself was that. */
+static bool
+ended_so(const struct scene *s, enum close_point on, enum ending ending,
+    int64_t idle_ms)
+{
+	const struct backend_event *e = NULL;
+
+	return rig_count(s->r, BACKEND_SERVER_ENDED, &e) == 1 &&
+	    e->point == on && e->ending == ending && e->idle_ms == idle_ms;
+}
+
+/* So does the ledger say of the n-th attempt. */
+static bool
+is_booked(const struct scene *s, size_t n, enum ending ending, int64_t idle_ms)
+{
+	const struct ledger_attempt *a = rig_attempt(s->r, n);
+
+	return rig_n_attempts(s->r) > n && a->server_ending == ending &&
+	    a->server_idle_ms == idle_ms;
+}
+
+static void
+reset_server(struct scene *s)
+{
+	struct linger now = { 1, 0 };
+
+	setsockopt(s->server, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+	close(s->server);
+	s->server = -1;
+}
+
+static void
+close_server(struct scene *s)
+{
+	close(s->server);
+	s->server = -1;
+}
+
+/* A FIN is read first; only a question brings out the reset after it. */
+static bool
+was_reset(int fd)
+{
+	int err = 0;
+	socklen_t n = sizeof err;
+
+	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &n) == 0 && err != 0;
+}
+
+/* A connection that has carried a request and is idle. */
+static struct scene *
+warm(void)
+{
+	struct scene *s = scene_open(NULL);
+
+	ask(s, GET);
+	answer(s, OK);
+	return s;
+}
+
+static void
+ends_while_idle(void)
+{
+	struct scene *s = warm();
+
+	rig_advance(s->r, 5003);
+	close_server(s);
+	look(s);
+	CHECK(s->r->fate == ENDED_BY_FIN &&
+		ended_so(s, POINT_IDLE, ENDING_FIN, 5003),
+	    "a FIN after 5003 ms of idleness is told as that");
+	CHECK(is_booked(s, 0, ENDING_FIN, 5003) && !rig_attempt(s->r, 0)->ended,
+	    "and stands in the ledger, beside a request that it did not harm");
+	ask(s, POST);
+	CHECK(was_reset(s->peer),
+	    "close(2) stays that: what is sent later meets a reset");
+	CHECK(rig_attempt(s->r, 1)->after_end && ran(s, 1, 0, 0) &&
+		rig_attempt(s->r, 1)->ended_on == POINT_IDLE &&
+		is_booked(s, 1, ENDING_FIN, 5003),
+	    "it came after the end, and did not run");
+	scene_close(s);
+
+	s = warm();
+	rig_advance(s->r, 400);
+	reset_server(s);
+	look(s);
+	CHECK(s->r->fate == ENDED_BY_RESET &&
+		ended_so(s, POINT_IDLE, ENDING_RST, 400) &&
+		is_booked(s, 0, ENDING_RST, 400),
+	    "a reset is told as a reset");
+	scene_close(s);
+
+	s = warm();
+	shutdown(s->server, SHUT_WR);
+	look(s);
+	ask(s, POST);
+	look(s);
+	CHECK(s->r->fate == ENDED_BY_FIN && strstr(s->heard, POST) != NULL,
+	    "a server that has sent FIN and reads on gets what is sent");
+	CHECK(rig_attempt(s->r, 1)->after_end && ran(s, 1, 0, 1),
+	    "and may run it");
+	close(s->peer);
+	s->peer = -1;
+	hear(s);
+	CHECK(s->fate == ENDED_BY_FIN, "the peer's FIN comes to it");
+	scene_close(s);
+}
+
+static void
+ends_inside(void)
+{
+	struct scene *s = scene_open(NULL);
+	const struct ledger_attempt *a;
+
+	ask(s, POST);
+	close_server(s);
+	look(s);
+	a = rig_attempt(s->r, 0);
+	CHECK(s->r->fate == ENDED_BY_FIN && a->ended &&
+		a->ended_on == POINT_REQUEST_END && a->ending == ENDING_FIN &&
+		is_booked(s, 0, ENDING_FIN, 0) && ran(s, 0, 0, 1),
+	    "FIN after the request was read: it may have run");
+	scene_close(s);
+
+	s = scene_open(NULL);
+	ask(s, POST);
+	answer(s, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf");
+	reset_server(s);
+	look(s);
+	a = rig_attempt(s->r, 0);
+	CHECK(s->r->fate == ENDED_BY_RESET && a->ended && !a->answered_whole &&
+		a->ended_on == POINT_RESPONSE_HEAD && a->ending == ENDING_RST &&
+		ended_so(s, POINT_RESPONSE_HEAD, ENDING_RST, 0),
+	    "a reset inside the response cuts it");
+	scene_close(s);
+
+	s = scene_open(NULL);
+	ask(s, GET);
+	answer(s, "HTTP/1.1 200 OK\r\n\r\nall that there is");
+	close_server(s);
+	look(s);
+	a = rig_attempt(s->r, 0);
+	CHECK(s->r->fate == ENDED_BY_FIN && a->answered_whole && !a->ended &&
+		ended_so(s, POINT_RESPONSE_END, ENDING_FIN, 0),
+	    "a FIN ends the response that has no other end");
+	scene_close(s);
+
+	s = scene_open(NULL);
+	ask(s, GET);
+	answer(s, "HTTP/1.1 200 OK\r\n\r\nall that there is");
+	reset_server(s);
+	look(s);
+	a = rig_attempt(s->r, 0);
+	CHECK(s->r->fate == ENDED_BY_RESET && !a->answered_whole && a->ended,
+	    "a reset does not, it cuts it");
+	scene_close(s);
+
+	s = scene_open(NULL);
+	ask(s, GET);
+	answer(s,
+	    "HTTP/1.1 200 OK\r\nConnection: close\r\n"
+	    "Content-Length: 2\r\n\r\nok");
+	rig_advance(s->r, 100);
+	close_server(s);
+	look(s);
+	CHECK(s->r->fate == ENDED_BY_FIN && !rig_attempt(s->r, 0)->ended &&
+		ended_so(s, POINT_RESPONSE_END, ENDING_FIN, 0),
+	    "one that was announced is none of an idle connection");
+	scene_close(s);
+
+	s = warm();
+	shutdown(s->peer, SHUT_WR);
+	hear(s);
+	close_server(s);
+	look(s);
+	CHECK(s->r->fate == ENDED_BY_FIN &&
+		rig_count(s->r, BACKEND_SERVER_ENDED, NULL) == 0,
+	    "a server that answers FIN with FIN has not ended it by itself");
+	scene_close(s);
+}
+
+/* The POST met the end of the idle connection, and never ran. */
+static bool
+crossed(const struct scene *s)
+{
+	const struct ledger_attempt *a = rig_attempt(s->r, 1);
+
+	return a->ended && !a->after_end && ran(s, 1, 0, 0) &&
+	    (a->ended_on == POINT_IDLE || a->ended_on == POINT_ARRIVAL);
+}
+
+static void
+crosses(void)
+{
+	struct scene *s = warm();
+	struct backend_conn c;
+
+	backend_hold(s->r->backend, 1, BACKEND_SENDING);
+	close_server(s);
+	look(s);
+	backend_conn(s->r->backend, 1, &c);
+	CHECK(s->r->fate == OPEN && c.server_ended && !c.ended &&
+		ended_so(s, POINT_IDLE, ENDING_FIN, 0),
+	    "a FIN that is held back is told when it comes");
+	ask(s, POST);
+	look(s);
+	CHECK(s->r->fate == OPEN && rig_attempt(s->r, 1)->whole,
+	    "the peer sends, and does not know");
+	backend_release(s->r->backend, 1, BACKEND_SENDING);
+	look(s);
+	CHECK(s->r->fate != OPEN && crossed(s) &&
+		rig_count(s->r, BACKEND_ENDED, NULL) == 1,
+	    "then it is passed on: they crossed, and nothing ran");
+	scene_close(s);
+
+	s = warm();
+	backend_hold(s->r->backend, 1, BACKEND_READING);
+	backend_hold(s->r->backend, 1, BACKEND_SENDING);
+	close_server(s);
+	ask(s, POST);
+	backend_release(s->r->backend, 1, BACKEND_SENDING);
+	look(s);
+	CHECK(s->r->fate == ENDED_BY_FIN && !crossed(s),
+	    "passed on while the request lies unread");
+	backend_release(s->r->backend, 1, BACKEND_READING);
+	look(s);
+	CHECK(s->r->fate != OPEN && crossed(s), "they crossed, too");
+	scene_close(s);
+
+	s = warm();
+	close_server(s);
+	ask(s, POST); /* before the valve has looked */
+	look(s);
+	CHECK(s->r->fate != OPEN && crossed(s),
+	    "on the way to the server they cross as well");
+	scene_close(s);
+}
+
 int
 main(void)
 {
 	may_have_run();
 	cannot_have_run();
+	ends_while_idle();
+	ends_inside();
+	crosses();
 	return CHECK_DONE();
 }
