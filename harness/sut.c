@@ -442,9 +442,17 @@ set_up(struct sut *s, const struct sut_options *o, int *listen_fd, char *error,
     size_t error_size)
 {
 	const char *wrong;
+	unsigned used = find_used(o);
 	int code;
 
-	if (!find_place(s, find_used(o), listen_fd)) {
+	if (o->backend.sin_port == 0 &&
+	    (used & (1U << BACKEND | 1U << BACKEND_PORT)) != 0) {
+		snprintf(error, error_size,
+		    "to is missing: $BACKEND stands for it; allowed: a "
+		    "backend, or \"ADDR:PORT\"");
+		return false;
+	}
+	if (!find_place(s, used, listen_fd)) {
 		snprintf(error, error_size, "no port to listen on: %s",
 		    strerror(errno));
 		return false;

@@ -43,7 +43,7 @@ struct sut_options {
 	const char *const *env; /* NAME=VALUE …, added; NULL: none */
 	const struct sut_file *files;
 	size_t n_files;
-	struct sockaddr_in backend;
+	struct sockaddr_in backend; /* port 0: none, for a server */
 	bool apart; /* keep stderr apart from stdout */
 };
 

@@ -89,14 +89,33 @@ conn_hold(lua_State *L)
 	return 0;
 }
 
-/* conn:release(["reading" | "sending"]) */
+static int
+release_all(lua_State *L, struct handle *h, const struct backend_conn *c)
+{
+	struct backend *b = lab_backend_backend(h->actor);
+
+	if (!c->reading_held && !c->sending_held)
+		return luaL_error(L,
+		    "conn:release: nothing of it is held; call conn:hold() "
+		    "first");
+	if (c->reading_held)
+		backend_release(b, c->n, BACKEND_READING);
+	if (c->sending_held)
+		backend_release(b, c->n, BACKEND_SENDING);
+	return 0;
+}
+
+/* conn:release(["reading" | "sending"]); without a word, all that is held */
 static int
 conn_release(lua_State *L)
 {
 	struct backend_conn c;
 	struct handle *h = check_open(L, "conn:release", &c);
-	enum backend_direction d = check_direction(L, "conn:release");
+	enum backend_direction d;
 
+	if (lua_isnoneornil(L, 2))
+		return release_all(L, h, &c);
+	d = check_direction(L, "conn:release");
 	if (!is_held(&c, d))
 		return luaL_error(L, "conn:release: its %s is not held",
 		    d == BACKEND_READING ? "reading" : "sending");
@@ -161,6 +180,50 @@ conn_wait_arrival(lua_State *L)
 	a = lua_newuserdatauv(L, sizeof *a, 0);
 	*a = (struct arrival){ lab_backend_facts(h->actor), c.n, (size_t)size };
 	return block(L, h->box, has_arrived, a, "conn:wait_arrival", arrived);
+}
+
+/* It has, or never will. */
+static bool
+server_has_ended(void *arg)
+{
+	const struct arrival *a = arg;
+	struct backend_conn c;
+
+	backend_conn(a->backend, a->conn, &c);
+	return c.server_ended || c.ended || c.closed;
+}
+
+static int
+server_ended(lua_State *L, int status, lua_KContext ctx)
+{
+	struct backend_conn c;
+
+	check_conn(L, &c);
+	if (!c.server_ended)
+		return luaL_error(L,
+		    "conn:wait_server_end: connection %d was ended by another "
+		    "meanwhile",
+		    (int)c.n);
+	lua_pushinteger(L, c.idle_ms);
+	return 1;
+}
+
+/* conn:wait_server_end(): for how many milliseconds it had been idle */
+static int
+conn_wait_server_end(lua_State *L)
+{
+	struct backend_conn c;
+	struct handle *h = check_conn(L, &c);
+	struct arrival *a;
+
+	if (lab_backend_marks(h->actor))
+		return luaL_error(L,
+		    "conn:wait_server_end: the server that is built in ends "
+		    "nothing by itself; lab:backend { upstream = … }");
+	a = lua_newuserdatauv(L, sizeof *a, 0);
+	*a = (struct arrival){ lab_backend_facts(h->actor), c.n, 0 };
+	return block(L, h->box, server_has_ended, a, "conn:wait_server_end",
+	    server_ended);
 }
 
 /* conn:close(ending [, { say = bytes }]) */
@@ -253,8 +316,9 @@ connlib_open(lua_State *L)
 {
 	static const luaL_Reg methods[] = { { "hold", conn_hold },
 		{ "release", conn_release },
-		{ "wait_arrival", conn_wait_arrival }, { "close", conn_close },
-		{ NULL, NULL } };
+		{ "wait_arrival", conn_wait_arrival },
+		{ "wait_server_end", conn_wait_server_end },
+		{ "close", conn_close }, { NULL, NULL } };
 	static const luaL_Reg meta[] = { { "__tostring", conn_tostring },
 		{ NULL, NULL } };
 

@@ -237,10 +237,13 @@ describe("backend:conn", function()
   end)
 
   it("holds and releases two directions", function()
-    accepts "conn:hold() conn:hold 'reading' conn:hold 'sending' conn:release() conn:release 'sending'"
+    accepts "conn:hold() conn:hold 'reading' conn:hold 'sending' conn:release 'reading' conn:release 'sending'"
+    accepts "conn:hold() conn:hold 'sending' conn:release() conn:hold() conn:release()"
     all_refused {
       { "conn:hold 'both'", "both" },
-      { "conn:release()", "its reading is not held" },
+      { "conn:release()", "nothing of it is held", "conn:hold()" },
+      { "conn:release 'reading'", "its reading is not held" },
+      { "conn:wait_server_end()", "built in", "upstream" },
       { "conn:release 'sending'", "its sending is not held" },
       { "conn:wait_arrival()", "reading is not held", "conn:hold()" },
       { "conn:hold() conn:wait_arrival(0)", "from 1" },
@@ -470,7 +473,8 @@ describe("lab:sut", function()
       { "lab:sut()", "table expected" },
       { "lab:sut { to = backend }", "argv is missing" },
       { "lab:sut { to = backend, argv = {} }", "argv is missing" },
-      { "lab:sut { argv = { 'sh' } }", "to is missing" },
+      { "lab:sut { argv = { 'sh', '$BACKEND' } }", "to is missing", "$BACKEND", "ADDR:PORT" },
+      { "lab:sut { argv = { 'sh' }, config = 'port $BACKEND_PORT' }", "to is missing", "$BACKEND", "ADDR:PORT" },
       { "lab:sut { to = 5, argv = { 'sh' } }", "lab:sut", "ADDR:PORT" },
       { "lab:sut { to = backend, argv = 'sh' }", "argv", "list of strings" },
       { "lab:sut { to = backend, argv = { 'sh', 5 } }", "argv", "strings" },

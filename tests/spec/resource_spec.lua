@@ -249,7 +249,7 @@ describe("a big message", function()
     local exchange = client:start { method = "POST", path = "/echo", id = "up", body = body }
     conn:wait_arrival(30000)
     conn:hold "sending"
-    conn:release()
+    conn:release "reading"
     lab:advance(0)
     assert.False(exchange.done)
     conn:release "sending"

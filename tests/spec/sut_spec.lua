@@ -721,6 +721,40 @@ describe("with a server of one's own behind the valve, the verdict", function()
     assert.same({ "unknown", 0, 1, "unknown (executed 0 to 1, attempts 1)" }, { meet_silent "never" })
   end)
 
+  --- A request that crosses the close which the server makes of its idle connection.
+  local function meet_crossing(request)
+    local lab <close> = race.lab { real_time = true, deadline_ms = 10000 }
+    local server = lab:sut {
+      argv = { BUILD .. "/closerace-backend", "--listen", "fd@$LISTEN_FD", "--keep-alive-ms", "20",
+        "--keep-alive-close", "plain" },
+    }
+    local backend = lab:backend { upstream = server.address }
+    local client = lab:client { to = lab:proxy { to = backend } }
+    client:request {}
+    local conn = backend:conn(1)
+    conn:hold "reading"
+    conn:hold "sending"
+    conn:wait_server_end()
+    assert.is_true(conn.server_ended)
+    assert.False(conn.ended)
+    local exchange = client:start(request)
+    conn:wait_arrival()
+    conn:release()
+    exchange:wait()
+    local verdict, first = lab:verdict "v", backend:ledger()[1]
+    assert.same({ "fin", false }, { first.server_close, first.ended })
+    assert.truthy(tostring(lab:trace()):find("server ended", 1, true))
+    return verdict.name, verdict.reached, verdict.order, verdict.executed_max, verdict.attempts
+  end
+
+  it("is refused, where its own close crossed a POST", function()
+    assert.same({ "refused", true, "crossing", 0, 1 }, { meet_crossing { method = "POST", path = "/pay", id = "v" } })
+  end)
+
+  it("is clean, where its own close crossed a GET", function()
+    assert.same({ "clean", true, "crossing", 1, 2 }, { meet_crossing { path = "/item", id = "v" } })
+  end)
+
   it("is unknown, where it was sent again and one of the two was answered", function()
     assert.same({ "unknown", 1, 2, "unknown (executed 1 to 2, attempts 2)" }, { meet_silent "always" })
   end)

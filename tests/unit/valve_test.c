@@ -471,8 +471,8 @@ at_idle(void)
 	CHECK(r->fate == ENDED_BY_FIN && strstr(r->got, "mark=") != NULL,
 	    "idle ends it behind the second response, in the same step");
 	CHECK(rig_count(r, BACKEND_ENDED, &e) == 1 && e->point == POINT_IDLE &&
-		e->by == BACKEND_BY_FAULT && rig_attempt(r, 1)->answered_whole &&
-		!rig_attempt(r, 1)->ended,
+		e->by == BACKEND_BY_FAULT &&
+		rig_attempt(r, 1)->answered_whole && !rig_attempt(r, 1)->ended,
 	    "no request was in progress");
 	close(fd);
 
@@ -784,8 +784,9 @@ holds(void)
 		rig_attempt(r, 4)->ended_on == POINT_ARRIVAL &&
 		rig_attempt(r, 4)->by_hand,
 	    "which is the crossing race");
-	CHECK(rig_count(r, BACKEND_ENDED, &e) == 1 && e->by == BACKEND_BY_HAND &&
-		strcmp(e->id, "g1") == 0 && e->request == 5,
+	CHECK(rig_count(r, BACKEND_ENDED, &e) == 1 &&
+		e->by == BACKEND_BY_HAND && strcmp(e->id, "g1") == 0 &&
+		e->request == 5,
 	    "and told as such");
 	close(fd);
 	rig_close(r);
