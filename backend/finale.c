@@ -15,6 +15,7 @@
 #include "backend/ending.h"
 #include "backend/stream.h"
 #include "backend/say.h"
+#include "backend/server.h"
 #include "backend/witness.h"
 
 /* ------------------------------------------------------------- the words ---- */
@@ -24,12 +25,13 @@ static size_t
 mark_say(struct valve *v, char *out, const char *say, size_t size)
 {
 	struct ledger_mark mark = { .said = true };
-	struct ledger_attempt *a = valve_attempt(v);
+	struct queued asked = server_asked(v);
+	struct ledger_attempt *a = ledger_edit(v->home->ledger, asked.attempt);
 
 	mark.mark = ledger_next_mark();
 	mark.belongs = valve_busy(v) && !v->answered;
 	if (mark.belongs) {
-		memcpy(mark.id, v->request.id, sizeof mark.id);
+		memcpy(mark.id, asked.id, sizeof mark.id);
 		if (a->mark == 0)
 			a->mark = mark.mark;
 	}
@@ -103,6 +105,20 @@ enter_unread(struct valve *v, const char *bytes, size_t n, size_t total)
 	v->seen = n;
 }
 
+static void
+mark_ended(struct ledger_attempt *a, const struct backend_conn *facts,
+    enum backend_by by)
+{
+	a->ended = true;
+	a->ended_on = facts->ended_on;
+	a->ending = facts->ending;
+	a->by_hand = by == BACKEND_BY_HAND;
+	if (by != BACKEND_BY_SERVER)
+		return;
+	a->server_ending = facts->ending;
+	a->server_idle_ms = facts->idle_ms;
+}
+
 /* From here on attempts are entered as the facts of the connection say. */
 static void
 start_unread(struct valve *v, enum backend_by by)
@@ -112,10 +128,8 @@ start_unread(struct valve *v, enum backend_by by)
 	if (!v->unread_open)
 		unread_start(
 		    &v->unread, v->home->ledger, v->n, facts->n_requests + 1);
-	v->unread.like.by_hand = by == BACKEND_BY_HAND;
-	v->unread.like.ended = facts->ended;
-	v->unread.like.ended_on = facts->ended_on;
-	v->unread.like.ending = facts->ending;
+	if (facts->ended)
+		mark_ended(&v->unread.like, facts, by);
 }
 
 void
@@ -126,8 +140,8 @@ finale_note_unread(struct valve *v)
 
 	if (total > 0)
 		r = stream_peek(v->fd, v->home->scratch, VALVE_SCRATCH_SIZE);
-	start_unread(v,
-	    v->unread.like.by_hand ? BACKEND_BY_HAND : BACKEND_BY_FAULT);
+	start_unread(
+	    v, v->unread.like.by_hand ? BACKEND_BY_HAND : BACKEND_BY_FAULT);
 	enter_unread(v, v->home->scratch, r.n, total);
 	v->unread.like.after_end = true;
 }
@@ -162,21 +176,16 @@ enter_end(struct valve *v, enum close_point point, enum ending ending,
     enum backend_by by)
 {
 	struct backend_conn *facts = valve_facts(v);
-	struct ledger_attempt *a = valve_attempt(v);
 
 	facts->ended = true;
 	facts->ended_on = point;
 	facts->ending = ending;
 	facts->idle = false;
-	a->ended = true;
-	a->ended_on = point;
-	a->ending = ending;
-	a->by_hand = by == BACKEND_BY_HAND;
+	mark_ended(valve_attempt(v), facts, by);
+	for (size_t i = 0; i < v->n_queued; i++)
+		mark_ended(ledger_edit(v->home->ledger, v->queue[i].attempt),
+		    facts, by);
 	start_unread(v, by);
-	if (by != BACKEND_BY_SERVER)
-		return;
-	a->server_ending = v->unread.like.server_ending = ending;
-	a->server_idle_ms = v->unread.like.server_idle_ms = facts->idle_ms;
 }
 
 /* ------------------------------------------------------------ the ending ---- */
@@ -202,11 +211,13 @@ static void
 tell_ended(struct valve *v, enum close_point point, enum ending ending,
     enum backend_by by)
 {
+	struct queued asked = server_asked(v);
 	struct backend_event e = { .what = BACKEND_ENDED,
 		.point = point,
 		.ending = ending,
 		.by = by,
-		.request = valve_facts(v)->n_requests };
+		.request = asked.request,
+		.id = valve_busy(v) ? asked.id : NULL };
 	const struct ledger_attempt *first =
 	    ledger_attempt(v->home->ledger, v->unread.first);
 	char id[LEDGER_ID_MAX];
@@ -355,18 +366,18 @@ finale_point(const struct valve *v)
 
 	if (!valve_busy(v))
 		return stream_unread(v->fd) > 0 ? POINT_ARRIVAL : POINT_IDLE;
-	if (v->answered)
+	if (v->answered && v->n_queued == 0)
 		return POINT_RESPONSE_END;
 	if (v->response.status >= 200 && v->passed > 0)
 		return v->response.head_end != 0 &&
 			v->passed >= v->response.head_end
 		    ? POINT_RESPONSE_HEAD
 		    : POINT_RESPONSE_BYTE;
-	if (v->executed)
+	if (v->executed && v->n_queued == 0)
 		return POINT_EXECUTED;
-	if (v->interim)
+	if (v->interim && v->n_queued == 0)
 		return POINT_INTERIM;
-	if (v->whole)
+	if (v->whole || v->n_queued > 0)
 		return POINT_REQUEST_END;
 	if (r->head_end != 0 && v->taken >= r->head_end)
 		return POINT_REQUEST_HEAD;

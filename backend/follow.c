@@ -100,8 +100,8 @@ on_headers_complete(llhttp_t *p)
 	f->head_now = true;
 	f->status = p->status_code;
 	if (f->kind == FOLLOW_RESPONSE &&
-	    (f->no_body || f->status == 204 || f->status == 304 ||
-		f->status / 100 == 1))
+	    (f->no_body || (f->connects && f->status / 100 == 2) ||
+		f->status == 204 || f->status == 304 || f->status / 100 == 1))
 		p->flags |= F_SKIPBODY;
 	return HPE_PAUSED;
 }
@@ -135,6 +135,7 @@ follow_start(struct follow *f, enum follow_kind kind, bool no_body)
 	f->lost = f->until_eof = f->target_known = f->id_known = false;
 	f->expects_100 = f->begun = f->head_now = f->whole_now = false;
 	f->no_body = no_body;
+	f->connects = false;
 	f->method[0] = f->target[0] = f->id[0] = '\0';
 	f->name[0] = f->value[0] = '\0';
 	f->status = 0;

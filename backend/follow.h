@@ -26,6 +26,8 @@ struct follow {
 	/* no HTTP, as llhttp sees it: nothing below will change any more */
 	bool lost;
 	bool no_body;	/* told by follow_start() */
+	bool connects;	/* it answers a CONNECT: a 2xx has no body; told after
+			 * follow_start() */
 	bool until_eof; /* the body ends with the stream */
 
 	/* of a request */

@@ -98,6 +98,9 @@ decide(struct valve *v, size_t n)
 		if (fault == -2)
 			fault = choose(v, true);
 	}
+	/* What asks for a fault stands alone. */
+	if (fault >= 0 && v->n_queued > 0)
+		return false;
 	v->fault = fault;
 	v->decided = true;
 	if (fault < 0 || v->home->faults[fault].on != POINT_ARRIVAL)
@@ -310,6 +313,57 @@ follow(struct valve *v, const char *bytes, size_t n)
 	return known < n ? known : n;
 }
 
+/* How long is the header of the PROXY protocol that may stand before the first
+ * request?  Returns: 0 where there is none.  more: it cannot be told yet. */
+static size_t
+preface_size(const char *bytes, size_t n, bool *more)
+{
+	static const char one[] = "PROXY ", two[] = "\r\n\r\n\0\r\nQUIT\n";
+	const unsigned char *at = (const unsigned char *)bytes;
+	const char *end;
+
+	*more = false;
+	if (memcmp(bytes, one, n < 6 ? n : 6) == 0) {
+		end = memchr(bytes, '\n', n < 107 ? n : 107);
+		*more = end == NULL && n < 107;
+		return end != NULL ? (size_t)(end - bytes) + 1 : 0;
+	}
+	if (memcmp(bytes, two, n < 12 ? n : 12) != 0)
+		return 0;
+	*more = n < 16;
+	return n < 16 ? 0 : 16 + (size_t)at[14] * 256 + at[15];
+}
+
+/* It is for the server, and no part of a request. */
+static bool
+pass_preface(struct valve *v, char *bytes, size_t n)
+{
+	struct stream_result w = { STREAM_FAILED, 0, 0 };
+	bool more = false;
+
+	if (v->preface_left == 0)
+		v->preface_left = preface_size(bytes, n, &more);
+	if (more && !v->fin_behind) {
+		v->readable = false;
+		return false;
+	}
+	n = n < v->preface_left ? n : v->preface_left;
+	if (n > 0 && !v->inner_deaf)
+		w = stream_write(v->inner_fd, bytes, n);
+	if (w.outcome == STREAM_AGAIN)
+		return false;
+	v->prefaced = w.outcome == STREAM_FAILED || w.n == v->preface_left;
+	if (w.n == 0)
+		return true;
+	v->preface_left -= w.n;
+	stream_skip(v->fd, bytes, w.n);
+	valve_facts(v)->received += w.n;
+	valve_tell(v,
+	    (struct backend_event){
+		.what = BACKEND_READ, .bytes = bytes, .size = w.n });
+	return true;
+}
+
 bool
 intake_step(struct valve *v)
 {
@@ -323,6 +377,11 @@ intake_step(struct valve *v)
 	}
 	if (v->n_kept > 0 && (v->whole || !keeps_back(v)))
 		return give_kept(v);
+	if (v->readable && !v->peer_fin && server_takes_more(v) &&
+	    stream_unread(v->fd) > 0 && !server_enqueue(v)) {
+		v->broken = true;
+		return true;
+	}
 	/* A connection that announced its end takes no request any more. */
 	if ((v->whole && !v->raw) || (v->announced && v->idle_fault >= 0)) {
 		look_for_close(v);
@@ -340,6 +399,8 @@ intake_step(struct valve *v)
 		valve_peer_closed(v, r.err);
 		return true;
 	}
+	if (!v->prefaced && server_is_there(v))
+		return pass_preface(v, bytes, r.n);
 	finale_wake(v);
 	n = follow(v, bytes, r.n);
 	if (!v->decided && !decide(v, r.n))

@@ -151,8 +151,7 @@ print_ledger(const struct ledger *l)
 		    a->conn, a->request, a->id, a->method, a->path, a->unread,
 		    a->read, a->whole, a->executed, a->answered,
 		    a->answered_whole, a->executed_max, a->after_end, a->unseen,
-		    fault_point_name(a->ended_on),
-		    fault_ending_name(a->ending),
+		    fault_point_name(a->ended_on), fault_ending_name(a->ending),
 		    fault_ending_name(a->server_ending),
 		    (long long)a->server_idle_ms);
 	}

@@ -149,8 +149,9 @@ parse(struct valve *v)
 
 	if (n > 0 && v->response.end == 0) {
 		if (v->response.size == 0) {
-			v->response.no_body =
-			    strcmp(v->request.method, "HEAD") == 0;
+			v->response.no_body = server_asked(v).heads;
+			v->response.connects =
+			    server_is_there(v) && server_asked(v).connects;
 			mark_unasked(v);
 			n = v->filled - v->parsed;
 		}
@@ -251,6 +252,7 @@ static bool
 send_some(struct valve *v)
 {
 	size_t n = sendable(v);
+	struct queued asked;
 	struct stream_result w;
 
 	if (n == 0 || !v->writable || valve_facts(v)->sending_held)
@@ -266,15 +268,33 @@ send_some(struct valve *v)
 	if (w.n == 0)
 		return w.outcome == STREAM_FAILED;
 	valve_facts(v)->sent += w.n;
-	if (is_final(v) && v->taken > 0)
-		valve_attempt(v)->answered += w.n;
+	asked = server_asked(v);
+	if (is_final(v) && valve_busy(v))
+		ledger_edit(v->home->ledger, asked.attempt)->answered += w.n;
 	valve_tell(v,
 	    (struct backend_event){ .what = BACKEND_SENT,
+		.request = asked.request,
+		.id = asked.id,
 		.bytes = v->out + v->start,
 		.size = w.n });
 	v->start += w.n;
 	v->passed += w.n;
 	return true;
+}
+
+/* A final response has left. */
+static void
+enter_answer(struct valve *v, bool last)
+{
+	struct queued asked = server_asked(v);
+
+	v->last_told = last;
+	ledger_edit(v->home->ledger, asked.attempt)->answered_whole = true;
+	valve_facts(v)->n_finished++;
+	valve_tell(v,
+	    (struct backend_event){ .what = BACKEND_ANSWERED,
+		.request = asked.request,
+		.id = asked.id });
 }
 
 /* The present message was sent, all of it. */
@@ -286,13 +306,23 @@ finish_message(struct valve *v)
 	bool final = is_final(v);
 	bool last = !llhttp_should_keep_alive(&v->response.parser);
 	bool head_only = v->response.head_end == v->response.end;
+	bool tunnel = v->response.status == 101 ||
+	    (v->response.connects && v->response.status / 100 == 2);
 
-	if (v->response.status == 101)
-		v->raw = true;
 	follow_start(&v->response, FOLLOW_RESPONSE, false);
 	v->passed = 0;
-	if (v->taken == 0)
+	/* No message follows, whatever it looks like. */
+	v->raw |= tunnel;
+	v->response.lost = tunnel;
+	if (!valve_busy(v))
 		return; /* nobody asked */
+	if (v->n_queued > 0) {
+		if (final) {
+			enter_answer(v, last);
+			server_dequeue(v);
+		}
+		return;
+	}
 	if (!final) {
 		v->interim = true;
 		if (on == POINT_INTERIM)
@@ -300,16 +330,13 @@ finish_message(struct valve *v)
 		return;
 	}
 	v->answered = true;
-	v->last_told = last;
 	/* libmicrohttpd 0.9.75 sends the head of some of its own error
 	 * responses twice: what is behind the last response is none. */
 	if (last && v->home->origin != NULL)
 		v->filled = v->parsed;
 	if (v->state != VALVE_RELAYING)
 		return;
-	valve_attempt(v)->answered_whole = true;
-	valve_facts(v)->n_finished++;
-	valve_tell(v, (struct backend_event){ .what = BACKEND_ANSWERED });
+	enter_answer(v, last);
 	if (on == POINT_RESPONSE_END ||
 	    (on == POINT_RESPONSE_HEAD && head_only))
 		finale_due(v, on, "");

@@ -10,12 +10,17 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "backend/edges.h"
 #include "backend/ending.h"
 #include "backend/stream.h"
+
+/* Requests on their way to a server; more wait for an answer. */
+#define QUEUE_MAX 4096
 
 bool
 server_is_there(const struct valve *v)
@@ -47,6 +52,71 @@ server_connect(struct valve *v)
 	return v->inner_event != NULL && event_add(v->inner_event, NULL) == 0;
 }
 
+/* ------------------------------------------------------------- pipelines -- */
+
+/* A server must see a pipeline as it came. */
+bool
+server_takes_more(const struct valve *v)
+{
+	return server_is_there(v) && v->state == VALVE_RELAYING && v->whole &&
+	    !v->raw && v->fault < 0 && v->orphan == NULL &&
+	    v->given == v->taken && v->n_queued < QUEUE_MAX;
+}
+
+bool
+server_enqueue(struct valve *v)
+{
+	size_t room = v->queue_room == 0 ? 8 : v->queue_room * 2;
+	struct queued *grown, *q;
+
+	if (v->n_queued == v->queue_room) {
+		grown = realloc(v->queue, room * sizeof *grown);
+		if (grown == NULL)
+			return false;
+		v->queue = grown;
+		v->queue_room = room;
+	}
+	q = &v->queue[v->n_queued++];
+	q->attempt = v->attempt;
+	q->request = valve_facts(v)->n_requests;
+	q->heads = strcmp(v->request.method, "HEAD") == 0;
+	q->connects = strcmp(v->request.method, "CONNECT") == 0;
+	memcpy(q->id, v->request.id, sizeof q->id);
+	intake_reset(v);
+	return true;
+}
+
+void
+server_dequeue(struct valve *v)
+{
+	v->n_queued--;
+	memmove(v->queue, v->queue + 1, v->n_queued * sizeof *v->queue);
+	if (!valve_busy(v))
+		valve_become_idle(v);
+}
+
+struct queued
+server_asked(const struct valve *v)
+{
+	struct queued now = { v->attempt, valve_facts(v)->n_requests,
+		strcmp(v->request.method, "HEAD") == 0,
+		strcmp(v->request.method, "CONNECT") == 0, "" };
+
+	if (v->n_queued > 0)
+		return v->queue[0];
+	memcpy(now.id, v->request.id, sizeof now.id);
+	return now;
+}
+
+void
+server_note_idle(struct valve *v)
+{
+	struct backend_clock *clock = &v->home->clock;
+
+	v->idle_since_ms = clock->now_ms(clock->arg);
+	v->burst = 0;
+}
+
 /* --------------------------------------------------------- what it has run -- */
 
 /* It may act on a head that it was given, and only it sees whether it does.
@@ -56,6 +126,7 @@ server_note_given(struct valve *v, size_t n)
 {
 	size_t head = v->request.lost ? 1 : v->request.head_end;
 
+	v->burst += n;
 	if (v->inner_eof)
 		v->late += n;
 	if (head != 0 && v->given >= head)
@@ -74,14 +145,19 @@ denies(int status)
 void
 server_note_answer(struct valve *v)
 {
-	struct ledger_attempt *a = valve_attempt(v);
+	struct queued asked = server_asked(v);
+	struct ledger_attempt *a = ledger_edit(v->home->ledger, asked.attempt);
 
-	if (v->executed || v->taken == 0 || v->response.status < 200 ||
+	if (!valve_busy(v) || a->executed != 0 || v->response.status < 200 ||
 	    denies(v->response.status))
 		return;
-	v->executed = v->executed_now = true;
+	if (v->n_queued == 0)
+		v->executed = v->executed_now = true;
 	a->executed = a->executed_max = 1;
-	valve_tell(v, (struct backend_event){ .what = BACKEND_EXECUTED });
+	valve_tell(v,
+	    (struct backend_event){ .what = BACKEND_EXECUTED,
+		.request = asked.request,
+		.id = asked.id });
 }
 
 /* Has it met what came after its FIN with a reset?  A FIN is read first, so
@@ -111,12 +187,15 @@ static void
 deny_late(struct valve *v)
 {
 	struct ledger *l = v->home->ledger;
-	struct ledger_attempt *a = valve_attempt(v);
+	bool all = v->late >= v->burst;
+	size_t first = v->n_queued > 0 ? v->queue[0].attempt : v->attempt;
 
 	if (!took_nothing_late(v))
 		return;
-	if (valve_busy(v) && v->late >= v->given)
-		a->executed_max = a->executed;
+	for (size_t i = first; all && i < ledger_n_attempts(l); i++)
+		if (ledger_edit(l, i)->conn == v->n)
+			ledger_edit(l, i)->executed_max =
+			    ledger_edit(l, i)->executed;
 	for (size_t i = v->unread.first; v->unread_open &&
 	     v->unread.first != LEDGER_NONE && i < ledger_n_attempts(l);
 	     i++)
@@ -135,7 +214,7 @@ point_of(const struct valve *v)
 	if (!valve_busy(v))
 		return v->last_told ? POINT_RESPONSE_END : POINT_IDLE;
 	/* It left before a byte of the request had come. */
-	if (v->response.size == 0 && v->late >= v->given)
+	if (v->response.size == 0 && v->late >= v->burst)
 		return POINT_ARRIVAL;
 	return finale_point(v);
 }
@@ -152,8 +231,8 @@ server_note_end(struct valve *v)
 {
 	struct backend_conn *facts = valve_facts(v);
 	struct backend_clock *clock = &v->home->clock;
-	struct ledger_attempt *a = ledger_edit(
-	    v->home->ledger, valve_busy(v) ? v->attempt : v->last_attempt);
+	struct ledger_attempt *a = ledger_edit(v->home->ledger,
+	    valve_busy(v) ? server_asked(v).attempt : v->last_attempt);
 
 	v->late = v->inner_error == 0 ? stream_unacked(v->inner_fd) : 0;
 	/* It did what the peer, or the valve, has done before. */
@@ -208,8 +287,8 @@ enter(struct valve *v, const char *bytes, size_t n)
 	v->unread.like.after_end = true;
 	unread_feed(&v->unread, bytes + crossed, n - crossed);
 	v->seen -= crossed;
-	valve_tell(v,
-	    (struct backend_event){ .what = BACKEND_DISCARDED, .size = n });
+	valve_tell(
+	    v, (struct backend_event){ .what = BACKEND_DISCARDED, .size = n });
 }
 
 /* It was reset: what lies there came, all the same. */

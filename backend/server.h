@@ -19,6 +19,18 @@ bool server_is_there(const struct valve *);
  * read. */
 bool server_connect(struct valve *);
 
+/* May it be given the next request before it has answered the present one?  Put
+ * that aside for it (false: out of memory), and forget the oldest that was. */
+bool server_takes_more(const struct valve *);
+bool server_enqueue(struct valve *);
+void server_dequeue(struct valve *);
+
+/* The request that it answers next. */
+struct queued server_asked(const struct valve *);
+
+/* It owes nothing from now on. */
+void server_note_idle(struct valve *);
+
 /* It took n bytes more of the present request. */
 void server_note_given(struct valve *, size_t n);
 

@@ -64,7 +64,16 @@ valve_attempt(const struct valve *v)
 bool
 valve_busy(const struct valve *v)
 {
-	return v->taken > 0;
+	return v->taken > 0 || v->n_queued > 0;
+}
+
+void
+valve_become_idle(struct valve *v)
+{
+	v->resting = false;
+	valve_facts(v)->idle = v->state == VALVE_RELAYING;
+	if (server_is_there(v))
+		server_note_idle(v);
 }
 
 void
@@ -249,13 +258,14 @@ after_peer_fin(struct valve *v)
 {
 	bool open = v->inner_fd >= 0 && !v->inner_eof;
 
-	if (open && !v->inner_deaf && (v->raw || v->home->origin == NULL)) {
+	if (open && !v->inner_deaf && (v->raw || server_is_there(v))) {
 		shutdown(v->inner_fd, SHUT_WR);
 		v->inner_deaf = v->touched = true;
 		valve_wake(v);
 		return v->state;
 	}
-	if (v->raw ? open : awaits_answer(v))
+	/* What becomes of half a connection, a server decides. */
+	if (v->raw || server_is_there(v) ? open : awaits_answer(v))
 		return v->state;
 	return outlet_empty(v) ? VALVE_GONE : v->state;
 }
@@ -273,23 +283,12 @@ come_to_rest(struct valve *v)
 	return v->peer_fin ? after_peer_fin(v) : v->state;
 }
 
-static void
-become_idle(struct valve *v)
-{
-	struct backend_clock *clock = &v->home->clock;
-
-	if (server_is_there(v))
-		v->idle_since_ms = clock->now_ms(clock->arg);
-}
-
 /* Request and response are over. */
 static void
 next_exchange(struct valve *v)
 {
 	intake_reset(v);
-	v->resting = false;
-	valve_facts(v)->idle = v->state == VALVE_RELAYING;
-	become_idle(v);
+	valve_become_idle(v);
 }
 
 /* In: RELAYING or MUTED.  Out: all. */
@@ -298,6 +297,9 @@ relay(struct valve *v)
 {
 	bool moved;
 
+	/* It may speak first, or close; an end at accept comes before. */
+	if (server_is_there(v) && v->inner_fd < 0 && !v->inner_deaf && !v->due)
+		valve_open_inner(v);
 	for (int i = 0; i < ROUNDS_MAX; i++) {
 		if (v->broken)
 			return VALVE_GONE;
@@ -432,6 +434,7 @@ bury(struct valve *v)
 	facts->idle = false;
 	valve_tell(v, (struct backend_event){ .what = BACKEND_CLOSED });
 	free(v->kept);
+	free(v->queue);
 	free(v->say);
 	free(v->orphan);
 	free(v);
@@ -521,7 +524,8 @@ valve_new(
 	v->writable = true;
 	v->last_attempt = LEDGER_NONE;
 	intake_reset(v);
-	become_idle(v);
+	if (server_is_there(v))
+		server_note_idle(v);
 	follow_start(&v->response, FOLLOW_RESPONSE, false);
 	v->event = event_new(home->base, fd,
 	    EV_READ | EV_CLOSED | EV_PERSIST | EV_ET, on_event, v);

@@ -71,6 +71,15 @@ enum valve_state {
 	    N_VALVE_STATES
 };
 
+/* A request that a server was given, all of it, and has not answered, while the
+ * next one is taken already. */
+struct queued {
+	size_t attempt;
+	unsigned request; /* n-th on its connection */
+	bool heads, connects;
+	char id[FOLLOW_ID_MAX];
+};
+
 struct valve {
 	struct valve_home *home;
 	unsigned n;
@@ -108,6 +117,11 @@ struct valve {
 	size_t late;	       /* bytes that it had not got when its FIN left */
 	bool last_told;	       /* its latest response was to be the last */
 	int64_t idle_since_ms; /* between two requests */
+	size_t burst;	       /* bytes given since then */
+	bool prefaced;	       /* what may stand before the first request … */
+	size_t preface_left;   /* … is that long yet */
+	struct queued *queue;  /* before the exchange in progress */
+	size_t n_queued, queue_room;
 
 	/* the exchange in progress */
 	struct follow request;
@@ -119,14 +133,14 @@ struct valve {
 	struct fault *orphan; /* instead: its table was emptied meanwhile */
 	bool whole;	      /* the request was taken, all of it */
 	bool executed;
-	bool executed_now; /* by the latest drive */
-	bool marked;	   /* its response bears a mark */
-	bool interim;	   /* a 1xx was sent */
-	bool answered;	   /* its final response was sent, all of it */
-	bool announced;	   /* Connection: close */
-	size_t attempt;	   /* in the ledger */
+	bool executed_now;   /* by the latest drive */
+	bool marked;	     /* its response bears a mark */
+	bool interim;	     /* a 1xx was sent */
+	bool answered;	     /* its final response was sent, all of it */
+	bool announced;	     /* Connection: close */
+	size_t attempt;	     /* in the ledger */
 	size_t last_attempt; /* the newest that was begun */
-	char *kept;	   /* request bytes kept back from the inner end */
+	char *kept;	     /* request bytes kept back from the inner end */
 	size_t n_kept, kept_room;
 
 	/* the response: out[start, parsed) is of the present message,
@@ -200,6 +214,8 @@ struct ledger_attempt *valve_attempt(const struct valve *);
 void valve_tell(const struct valve *, struct backend_event);
 /* A byte of a request was taken, and the exchange is not over. */
 bool valve_busy(const struct valve *);
+/* All exchanges are over. */
+void valve_become_idle(struct valve *);
 /* The peer's FIN (error 0) or reset was read. */
 void valve_peer_closed(struct valve *, int error);
 bool valve_open_inner(struct valve *);

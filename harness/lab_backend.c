@@ -78,7 +78,7 @@ describe(const struct backend_event *e, char text[TRACE_TEXT])
 	case BACKEND_ENDED:
 		snprintf(text, TRACE_TEXT, "%s at %s%s",
 		    fault_ending_name(e->ending), fault_point_name(e->point),
-		    e->by == BACKEND_BY_HAND	 ? ", by hand"
+		    e->by == BACKEND_BY_HAND	     ? ", by hand"
 			: e->by == BACKEND_BY_SERVER ? ", by the server"
 						     : "");
 		return "ended";
@@ -156,8 +156,7 @@ lab_backend_new(struct lab *lab, const struct backend_options *options,
     char *error, size_t error_size)
 {
 	struct backend_clock clock = { lab_clock(lab), clock_timer_new,
-		clock_timer_arm, clock_timer_cancel, clock_timer_free,
-		now_ms };
+		clock_timer_arm, clock_timer_cancel, clock_timer_free, now_ms };
 	struct lab_backend *b = calloc(1, sizeof *b);
 	int fd;
 

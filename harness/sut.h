@@ -44,7 +44,7 @@ struct sut_options {
 	const struct sut_file *files;
 	size_t n_files;
 	struct sockaddr_in backend; /* port 0: none, for a server */
-	bool apart; /* keep stderr apart from stdout */
+	bool apart;		    /* keep stderr apart from stdout */
 };
 
 /* Start it.  Where it listens by itself, wait until it does.

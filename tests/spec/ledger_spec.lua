@@ -10,8 +10,8 @@ local function sees_packets() return race.has "witness" == true end
 local function facts(attempt)
   if attempt == nil then return nil end
   local t = {}
-  for _, key in ipairs { "unread", "read", "whole", "executed", "executed_max", "answered", "answered_whole", "after_end",
-      "unseen", "ended", "ended_on", "ending", "by_hand" } do
+  for _, key in ipairs { "unread", "read", "whole", "executed", "executed_max", "answered", "answered_whole",
+      "after_end", "unseen", "ended", "ended_on", "ending", "by_hand" } do
     t[key] = attempt[key]
   end
   return t

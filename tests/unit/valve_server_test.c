@@ -154,6 +154,7 @@ static void
 cannot_have_run(void)
 {
 	struct scene *s = scene_open("on=request_end,close=rst");
+	int n;
 
 	ask(s, POST);
 	CHECK(s->n_heard == 0 && ran(s, 0, 0, 0),
@@ -167,13 +168,15 @@ cannot_have_run(void)
 	scene_close(s);
 
 	s = scene_open(NULL);
-	close(s->listener);
-	s->listener = -1;
-	ask(s, POST);
+	shutdown(s->listener, SHUT_RDWR);
 	look(s);
-	CHECK(s->r->fate == ENDED_BY_RESET &&
-		rig_attempt(s->r, 0)->executed_max == 0,
-	    "where no server listens nothing ran");
+	n = rig_count(s->r, BACKEND_SERVER_ENDED, NULL);
+	close(s->peer);
+	s->peer = peer_dial(s->r);
+	look(s);
+	CHECK(s->r->fate == ENDED_BY_RESET && rig_n_attempts(s->r) == 0 &&
+		rig_count(s->r, BACKEND_SERVER_ENDED, NULL) == n,
+	    "where no server listens nothing runs, and none has ended");
 	scene_close(s);
 }
 
@@ -201,12 +204,18 @@ is_booked(const struct scene *s, size_t n, enum ending ending, int64_t idle_ms)
 }
 
 static void
-reset_server(struct scene *s)
+ending_by_reset(int fd)
 {
 	struct linger now = { 1, 0 };
 
-	setsockopt(s->server, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-	close(s->server);
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+	close(fd);
+}
+
+static void
+reset_server(struct scene *s)
+{
+	ending_by_reset(s->server);
 	s->server = -1;
 }
 
@@ -416,9 +425,214 @@ crosses(void)
 	scene_close(s);
 }
 
+/* ------------------------------------------------ nothing else is changed -- */
+
+static void
+connects_at_once(void)
+{
+	struct scene *s = scene_open(NULL);
+
+	hear(s);
+	CHECK(s->server >= 0, "the server is connected to before a request");
+	CHECK(strcmp(answer(s, "220 hello\r\n"), "220 hello\r\n") == 0,
+	    "and may speak first");
+	scene_close(s);
+
+	s = scene_open(NULL);
+	hear(s);
+	rig_advance(s->r, 70);
+	close_server(s);
+	look(s);
+	CHECK(s->r->fate == ENDED_BY_FIN &&
+		ended_so(s, POINT_IDLE, ENDING_FIN, 70),
+	    "or close a connection that carries nothing");
+	scene_close(s);
+
+	s = scene_open("on=accept,close=rst");
+	hear(s);
+	CHECK(s->server < 0, "unless the end is due at accept");
+	scene_close(s);
+}
+
+static void
+pipeline(void)
+{
+	struct scene *s = scene_open("id=x3,on=response_end,close=rst");
+	const char *all = "GET /id/x1/ HTTP/1.1\r\n\r\n"
+			  "HEAD /id/x2/ HTTP/1.1\r\n\r\n"
+			  "GET /id/x3/ HTTP/1.1\r\n\r\n";
+
+	ask(s, all);
+	CHECK(strstr(s->heard, "x2") != NULL && strstr(s->heard, "x3") == NULL,
+	    "a pipeline goes on as it came, up to what asks for a fault");
+	CHECK(ran(s, 0, 0, 1) && ran(s, 1, 0, 1), "both may have run");
+	answer(s, "HTTP/1.1 100 Continue\r\n\r\n" OK);
+	CHECK(ran(s, 0, 1, 1) && ran(s, 1, 0, 1) &&
+		rig_attempt(s->r, 0)->answered_whole,
+	    "answers belong to requests in their order");
+	answer(s, "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n");
+	CHECK(rig_attempt(s->r, 1)->answered_whole,
+	    "the answer to HEAD has no body");
+	CHECK(strstr(hear(s), "x3") != NULL, "then the one with the fault");
+	answer(s, OK);
+	CHECK(s->r->fate == ENDED_BY_RESET &&
+		rig_attempt(s->r, 2)->ended_on == POINT_RESPONSE_END,
+	    "which fires");
+	scene_close(s);
+
+	s = scene_open(NULL);
+	ask(s, GET GET GET);
+	answer(s, OK);
+	close_server(s);
+	look(s);
+	CHECK(s->r->fate == ENDED_BY_FIN && !rig_attempt(s->r, 0)->ended &&
+		rig_attempt(s->r, 1)->ended && rig_attempt(s->r, 2)->ended &&
+		ran(s, 2, 0, 1),
+	    "a server that drops the rest drops it, and all of it is told");
+	scene_close(s);
+
+	s = warm();
+	ask(s, GET GET);
+	answer(s, OK OK);
+	rig_advance(s->r, 30);
+	close_server(s);
+	look(s);
+	CHECK(ended_so(s, POINT_IDLE, ENDING_FIN, 30),
+	    "after a pipeline the connection is idle");
+	scene_close(s);
+}
+
+static void
+tunnels(void)
+{
+	struct scene *s = scene_open(NULL);
+	static const char ok[] = "HTTP/1.1 200 Connection Established\r\n\r\n";
+
+	ask(s, "CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n");
+	answer(s, ok);
+	ask(s, "ping");
+	CHECK(strstr(s->heard, "\r\n\r\nping") != NULL,
+	    "bytes of a tunnel go to the server");
+	answer(s, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
+	CHECK(strstr(s->r->got, "Length: 9") != NULL &&
+		rig_count(s->r, BACKEND_ANSWERED, NULL) == 1,
+	    "and back, and are no messages");
+	shutdown(s->peer, SHUT_WR);
+	hear(s);
+	CHECK(s->fate == ENDED_BY_FIN, "each side ends by itself");
+	answer(s, "pong");
+	CHECK(strstr(s->r->got, "pong") != NULL && s->r->fate == OPEN,
+	    "the other goes on");
+	scene_close(s);
+
+	s = scene_open(NULL);
+	ask(s, "CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n");
+	answer(s, "HTTP/1.1 407 No\r\nContent-Length: 2\r\n\r\nno");
+	ask(s, GET);
+	answer(s, OK);
+	CHECK(rig_n_attempts(s->r) == 2 && ran(s, 1, 1, 1),
+	    "after a refusal of CONNECT there are requests");
+	scene_close(s);
+}
+
+static void
+half_closed(void)
+{
+	struct scene *s = scene_open(NULL);
+
+	ask(s, GET);
+	shutdown(s->peer, SHUT_WR);
+	hear(s);
+	CHECK(s->fate == ENDED_BY_FIN, "the peer's FIN goes to the server");
+	answer(s, OK);
+	CHECK(strcmp(s->r->got, OK) == 0 && s->r->fate == OPEN,
+	    "and the answer comes back all the same");
+	close_server(s);
+	look(s);
+	CHECK(s->r->fate == ENDED_BY_FIN, "until the server ends it");
+	scene_close(s);
+
+	s = scene_open(NULL);
+	ask(s, HEAD "amou");
+	shutdown(s->peer, SHUT_WR);
+	hear(s);
+	answer(s, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+	CHECK(s->fate == ENDED_BY_FIN &&
+		strncmp(s->r->got, "HTTP/1.1 400", 12) == 0,
+	    "a FIN inside a request does not swallow the answer");
+	scene_close(s);
+
+	s = scene_open(NULL);
+	ask(s, HEAD "amou");
+	ending_by_reset(s->peer);
+	s->peer = -1;
+	hear(s);
+	CHECK(s->fate == ENDED_BY_RESET, "a reset goes on as a reset");
+	scene_close(s);
+}
+
+static void
+preface(void)
+{
+	static const char two[] = "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"
+				  "\x7f\0\0\1\x7f\0\0\1\x12\x34\0\x50";
+	struct scene *s =
+	    scene_open("on=request_byte,at=3,request=2,close=rst");
+	char one[2] = "";
+
+	for (const char *c = "PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\n" GET; *c;
+	     c++) {
+		one[0] = *c;
+		ask(s, one);
+	}
+	CHECK(strcmp(s->heard, "PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\n" GET) == 0,
+	    "a header of the PROXY protocol goes to the server");
+	CHECK(strcmp(rig_attempt(s->r, 0)->id, "g1") == 0 &&
+		rig_attempt(s->r, 0)->read == sizeof GET - 1,
+	    "and is no part of the request");
+	answer(s, OK);
+	ask(s, GET);
+	look(s);
+	CHECK(s->r->fate == ENDED_BY_RESET && rig_attempt(s->r, 1)->read == 3,
+	    "faults count as ever");
+	scene_close(s);
+
+	s = scene_open(NULL);
+	(void)!send(s->peer, two, sizeof two - 1, MSG_NOSIGNAL);
+	ask(s, GET);
+	CHECK(s->n_heard == sizeof two - 1 + sizeof GET - 1 &&
+		memcmp(s->heard, two, sizeof two - 1) == 0 &&
+		rig_attempt(s->r, 0)->read == sizeof GET - 1,
+	    "so does one of version 2");
+	scene_close(s);
+
+	s = scene_open(NULL);
+	for (const char *c = "\r\n\r\nPROPFIND /id/q/ HTTP/1.1\r\n\r\n"; *c;
+	     c++) {
+		one[0] = *c;
+		ask(s, one);
+	}
+	CHECK(strcmp(rig_attempt(s->r, 0)->id, "q") == 0 &&
+		rig_attempt(s->r, 0)->whole,
+	    "what only begins like one is a request");
+	scene_close(s);
+
+	s = scene_open(NULL);
+	ask(s, "PRO");
+	shutdown(s->peer, SHUT_WR);
+	CHECK(strcmp(hear(s), "PRO") == 0 && s->fate == ENDED_BY_FIN,
+	    "or nothing, and goes on all the same");
+	scene_close(s);
+}
+
 int
 main(void)
 {
+	connects_at_once();
+	pipeline();
+	tunnels();
+	half_closed();
+	preface();
 	may_have_run();
 	cannot_have_run();
 	ends_while_idle();

@@ -1170,8 +1170,8 @@ upstream(void)
 	close(fd);
 	rig_close(server);
 	fd = peer_dial(r);
-	peer_ask(r, fd, get);
-	CHECK(r->fate == ENDED_BY_RESET && rig_attempt(r, 5)->executed == 0,
+	peer_look(r, fd);
+	CHECK(r->fate == ENDED_BY_RESET && rig_n_attempts(r) == 5,
 	    "where it does not listen the connection is reset");
 	close(fd);
 	rig_close(r);
