@@ -101,7 +101,7 @@ describe("a series", function()
     for _, name in ipairs(natural.fields) do assert.is_not_nil(r[name], name) end
     assert.equal(s.system, r.system)
     assert.same({ ["200"] = 1 }, r.told)
-    assert.equal(7, #natural.verdicts)
+    assert.equal(8, #natural.verdicts)
     for _, name in ipairs(natural.verdicts) do assert.equal(name == "clean" and 1 or 0, r.verdicts[name]) end
   end)
 end)
