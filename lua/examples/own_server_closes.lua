@@ -6,10 +6,10 @@ local lab <close> = race.lab { deadline_ms = 60000 }
 local server = lab:sut { argv = { node, "-e", [[
   const server = require("http").createServer((request, response) => {
     request.resume();
-    response.setHeader("Keep-Alive", "timeout=60");   // it promises more than it keeps
     response.end("hi");
+    if (request.url === "/tidy") server.closeIdleConnections();   // as keepAliveTimeout does, but when we say so
   });
-  server.keepAliveTimeout = 100;
+  server.keepAliveTimeout = 0;
   server.listen(process.argv[1], "127.0.0.1");
 ]], "$LISTEN_PORT" } }
 local backend = lab:backend { upstream = server.address }
@@ -19,6 +19,7 @@ client:request { path = "/warm" }               -- leaves one idle connection in
 local conn = backend:conn(1)
 conn:hold "reading"
 conn:hold "sending"
+lab:client { to = server }:request { path = "/tidy" }
 conn:wait_server_end()                          -- Node's FIN has come, and goes no further
 
 local post = client:start { method = "POST", path = "/pay", id = "p1", body = "amount=10" }
