@@ -23,6 +23,7 @@
 
 #include "backend/backend.h"
 #include "harness/clock.h"
+#include "harness/deadline.h"
 #include "harness/listener.h"
 #include "harness/trace.h"
 
@@ -45,18 +46,16 @@ struct enrolled {
 struct lab {
 	struct event_base *base;
 	struct event *sentinel;
-	struct event *deadline; /* NULL: none */
-	struct event *bound;	/* of one wait in real time */
+	struct deadline *deadline;
+	struct event *bound; /* of one wait in real time */
 	struct event *interrupt;
 	struct clock *clock;
 	struct trace *trace;
 
-	int deadline_ms;
 	bool quiet; /* the sentinel has run */
 	bool still; /* lab_is_still() */
 	bool is_private;
 	bool bound_over;
-	bool deadline_over;
 
 	uint64_t n_sent, n_taken; /* bytes, by all actors */
 	uint64_t n_landed; /* n_sent when all of it was seen to have left */
@@ -111,15 +110,6 @@ on_sentinel(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
-on_deadline(evutil_socket_t fd, short what, void *arg)
-{
-	struct lab *lab = arg;
-
-	lab->deadline_over = true;
-	event_base_loopbreak(lab->base);
-}
-
-static void
 on_bound(evutil_socket_t fd, short what, void *arg)
 {
 	((struct lab *)arg)->bound_over = true;
@@ -138,7 +128,7 @@ outcome(const struct lab *lab)
 {
 	if (interrupted)
 		return LAB_INTERRUPTED;
-	if (lab->deadline_over)
+	if (deadline_was_over(lab->deadline))
 		return LAB_DEADLINE;
 	return LAB_MOVED;
 }
@@ -275,12 +265,11 @@ make_events(struct lab *lab)
 {
 	lab->sentinel = event_new(lab->base, -1, 0, on_sentinel, lab);
 	lab->bound = event_new(lab->base, -1, 0, on_bound, lab);
-	lab->deadline = event_new(lab->base, -1, 0, on_deadline, lab);
+	lab->deadline = deadline_new(lab->base, PRIORITY_URGENT);
 	if (lab->sentinel == NULL || lab->bound == NULL ||
 	    lab->deadline == NULL)
 		return false;
 	event_priority_set(lab->sentinel, PRIORITY_LAST);
-	event_priority_set(lab->deadline, PRIORITY_URGENT);
 	return true;
 }
 
@@ -336,7 +325,7 @@ lab_free(struct lab *lab)
 		listener_park(lab->listeners[i]);
 	free_event(lab->sentinel);
 	free_event(lab->bound);
-	free_event(lab->deadline);
+	deadline_free(lab->deadline);
 	free_event(lab->interrupt);
 	if (lab->clock != NULL && lab_is_real(lab) && --n_interruptible == 0) {
 		close(interrupt_fd);
@@ -361,19 +350,19 @@ lab_reset(struct lab *lab)
 	clock_reset(lab->clock);
 	trace_clear(lab->trace);
 	lab->n_sent = lab->n_taken = lab->n_landed = 0;
-	lab_set_deadline(lab, lab->deadline_ms);
+	deadline_set(lab->deadline, deadline_ms(lab->deadline));
 }
 
 void
 lab_set_deadline(struct lab *lab, int deadline_ms)
 {
-	struct timeval tv = { deadline_ms / 1000, deadline_ms % 1000 * 1000 };
+	deadline_set(lab->deadline, deadline_ms);
+}
 
-	lab->deadline_ms = deadline_ms;
-	lab->deadline_over = false;
-	event_del(lab->deadline);
-	if (deadline_ms > 0)
-		event_add(lab->deadline, &tv);
+bool
+lab_is_overdue(struct lab *lab)
+{
+	return deadline_is_over(lab->deadline);
 }
 
 void
@@ -514,6 +503,18 @@ lab_drop_fd(struct lab *lab, int fd)
 			lab->fds[i] = lab->fds[--lab->n_fds];
 			return;
 		}
+}
+
+void
+lab_add_tree(struct lab *lab, struct tree *tree)
+{
+	deadline_add_tree(lab->deadline, tree);
+}
+
+void
+lab_drop_tree(struct lab *lab, struct tree *tree)
+{
+	deadline_drop_tree(lab->deadline, tree);
 }
 
 void

@@ -18,18 +18,20 @@
 struct event_base;
 struct clock;
 struct trace;
+struct tree;
 struct lab;
 
 enum lab_outcome {
 	LAB_MOVED,	/* go on */
 	LAB_STUCK,	/* nothing can happen any more, ever */
-	LAB_DEADLINE,	/* deadline_ms of real time are over */
+	LAB_DEADLINE,	/* deadline_ms are over */
 	LAB_INTERRUPTED /* lab_interrupt() was called */
 };
 
 /* Make an empty lab.
  *
- * deadline_ms: real time that one lab may take, 0 for none.
+ * deadline_ms: real time that one lab may take, 0 for none; what it, or a
+ *              program of it, has waited for a processor is given back.
  * Returns:     NULL when out of memory or descriptors.
  */
 struct lab *lab_new(int deadline_ms);
@@ -47,6 +49,9 @@ void lab_reset(struct lab *);
 
 /* Begin the deadline again. */
 void lab_set_deadline(struct lab *, int deadline_ms);
+
+/* Is it over?  For who waits outside the lab's loop. */
+bool lab_is_overdue(struct lab *);
 
 /* Keep no timeline: its texts are made for people, and cost time. */
 void lab_keep_no_trace(struct lab *);
@@ -121,6 +126,10 @@ void lab_count_taken(struct lab *, size_t);
 /* A TCP socket whose bytes in flight keep the lab from being quiet. */
 void lab_add_fd(struct lab *, int fd);
 void lab_drop_fd(struct lab *, int fd);
+
+/* A program of the lab: see deadline.h. */
+void lab_add_tree(struct lab *, struct tree *);
+void lab_drop_tree(struct lab *, struct tree *);
 
 /* Acknowledge at once whatever has come on those sockets: a peer's kernel may
  * keep back the rest of what it was given until then (RFC 896, 1122 4.2.3.2),

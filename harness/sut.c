@@ -17,6 +17,7 @@
 #include "harness/folder.h"
 #include "harness/lab.h"
 #include "harness/listener.h"
+#include "harness/patience.h"
 #include "harness/trace.h"
 #include "harness/warden.h"
 #include "harness/words.h"
@@ -24,10 +25,11 @@
 #define ARGS_MAX    64
 #define CONFIG_NAME "config"
 
-/* A program that rests for so long and does not listen, never will; and one
- * that is busy for so long has gone astray. */
-#define REST_MS	 400
-#define START_MS 60000
+/* A program that rests for so many looks, of a millisecond and more, and does
+ * not listen, never will; and one that has had so much processor time has gone
+ * astray. */
+#define REST_LOOKS 400
+#define START_MS   60000
 
 /* What is told of its output where it does not come up. */
 #define LAST_WORDS 700
@@ -251,13 +253,17 @@ now_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* Does it accept connections? */
+/* Does it accept connections?  Where many wait already, a connect() might take
+ * minutes: it gets a millisecond. */
 static bool
 accepts(const struct sut *s)
 {
-	struct linger now = { 1, 0 };
+	const struct linger now = { 1, 0 };
+	const struct timeval moment = { 0, 1000 };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	bool good = fd >= 0 &&
+	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &moment, sizeof moment) ==
+		0 &&
 	    connect(fd, (const struct sockaddr *)&s->address,
 		sizeof s->address) == 0;
 
@@ -290,8 +296,11 @@ static const char *
 wait_for_port(struct sut *s)
 {
 	struct pollfd fd = { .fd = s->warden.report_fd, .events = POLLIN };
-	int64_t start_ms = now_ms(), rests_since_ms = -1;
+	struct patience patience;
+	unsigned n_rests = 0;
+	enum tree_rest rest;
 
+	patience_begin(&patience, START_MS);
 	while (!accepts(s)) {
 		poll(&fd, 1, 1); /* its end, if that comes first */
 		notice_exit(s);
@@ -300,13 +309,14 @@ wait_for_port(struct sut *s)
 			return "it ended";
 		if (lab_is_interrupted())
 			return "interrupted";
-		if (tree_rests(s->tree) == TREE_RUNS)
-			rests_since_ms = -1;
-		else if (rests_since_ms < 0)
-			rests_since_ms = now_ms();
-		else if (now_ms() - rests_since_ms > REST_MS)
+		if (lab_is_overdue(s->lab))
+			return "the lab's deadline is over";
+		rest = tree_rests(s->tree);
+		n_rests = rest == TREE_HAS_RESTED ? n_rests + 1 : 0;
+		if (n_rests > REST_LOOKS)
 			return "it waits and does not listen there";
-		if (now_ms() - start_ms > START_MS)
+		if (rest == TREE_RUNS &&
+		    patience_is_over(&patience, now_ms(), sut_used_ms(s)))
 			return "it is busy and does not listen there";
 	}
 	return NULL;
@@ -326,6 +336,8 @@ sut_free(void *arg)
 {
 	struct sut *s = arg;
 
+	if (s->tree != NULL)
+		lab_drop_tree(s->lab, s->tree);
 	tree_free(s->tree);
 	free_event(s->exit_event);
 	free_event(s->output.event);
@@ -391,7 +403,10 @@ start(struct sut *s, int listen_fd, bool apart)
 	s->runs = true;
 	n_running++;
 	s->tree = tree_new(s->warden.pid);
-	return s->tree != NULL && watch(s) ? 0 : ENOMEM;
+	if (s->tree == NULL || !watch(s))
+		return ENOMEM;
+	lab_add_tree(s->lab, s->tree);
+	return 0;
 }
 
 /* Which of the words stand in what it is given? */
@@ -596,6 +611,12 @@ bool
 sut_ran(const struct sut *s)
 {
 	return tree_ran(s->tree);
+}
+
+int64_t
+sut_used_ms(const struct sut *s)
+{
+	return tree_used_ms(s->tree);
 }
 
 void

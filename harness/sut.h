@@ -50,8 +50,8 @@ struct sut_options {
 /* Start it.  Where it listens by itself, wait until it does.
  *
  * Returns: NULL with a sentence in error: out of something; the program cannot
- *          be executed, ends, or does nothing any more without listening, all
- *          with what it said.
+ *          be executed, ends, or does nothing any more without listening, or
+ *          the lab's deadline is over, all with what it said.
  */
 struct sut *sut_new(
     struct lab *, const struct sut_options *, char *error, size_t error_size);
@@ -89,6 +89,7 @@ const char *sut_errors(const struct sut *, size_t *size);
  * and let it go on, unless a script has stopped it. */
 enum tree_rest sut_rests(struct sut *);
 bool sut_ran(const struct sut *);
+int64_t sut_used_ms(const struct sut *);
 bool sut_is_confined(const struct sut *, int cpu);
 void sut_hold(struct sut *);
 void sut_let_go(struct sut *);

@@ -16,8 +16,10 @@
 #include "harness/rank.h"
 
 /* A thread that cannot be interrupted stops when the kernel is done with it;
- * but the parent of a vfork() waits for its child, which is stopped. */
-#define D_STATE_MS 200
+ * but the parent of a vfork() waits for its child, which is stopped.  So many
+ * looks, with a nap before each, which a busy machine makes longer. */
+#define D_STATE_LOOKS  200
+#define D_STATE_NAP_NS 1000000
 
 struct state {
 	char letter;   /* 'R', 'S', …; '\0': the task is gone */
@@ -100,6 +102,39 @@ read_runs(const struct task *t)
 	    (last = strrchr(text, ' ')) == NULL)
 		return 0;
 	return strtoull(last, NULL, 10);
+}
+
+int64_t
+tree_read_waited_ms(int fd)
+{
+	char text[96], *second;
+
+	if (fd < 0 || read_file(fd, text, sizeof text) == 0)
+		return 0;
+	strtoull(text, &second, 10);
+	return (int64_t)(strtoull(second, NULL, 10) / 1000000);
+}
+
+/* Processor time of a process; of those that it has waited for; or both.
+ * stat's fields 14 to 17, in ticks. */
+static int64_t
+read_ticks(pid_t pid, int first, int last)
+{
+	char path[32], text[512], *p;
+	int64_t ticks = 0;
+	int fd, field = 3;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	read_file(fd, text, sizeof text);
+	close(fd);
+	p = strrchr(text, ')');
+	for (p = p != NULL ? p + 2 : text; *p != '\0' && field < last; p++)
+		if (*p == ' ' && ++field >= first)
+			ticks += strtoll(p + 1, NULL, 10);
+	return ticks;
 }
 
 /* --------------------------------------------------------------- the list -- */
@@ -334,6 +369,29 @@ tree_ran(const struct tree *tree)
 	return false;
 }
 
+int64_t
+tree_used_ms(const struct tree *tree)
+{
+	int64_t ticks = read_ticks(tree->root, 16, 17);
+
+	for (size_t i = 0; i < tree->n; i++)
+		if (tree->tasks[i].pid == tree->tasks[i].tid)
+			ticks += read_ticks(tree->tasks[i].pid, 14, 17);
+	return ticks * 1000 / sysconf(_SC_CLK_TCK);
+}
+
+int64_t
+tree_waited_ms(struct tree *tree, bool afresh)
+{
+	int64_t ms = 0;
+
+	if (afresh)
+		read_and_update(tree);
+	for (size_t i = 0; i < tree->n; i++)
+		ms += tree_read_waited_ms(tree->tasks[i].runs_fd);
+	return ms;
+}
+
 bool
 tree_is_confined(const struct tree *tree, int cpu)
 {
@@ -396,29 +454,21 @@ find_running(struct tree *tree)
 	return found;
 }
 
-static int64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 static void
 wait_until_stopped(struct tree *tree)
 {
-	int64_t d_since_ms = -1;
+	const struct timespec nap = { 0, D_STATE_NAP_NS };
+	unsigned n_looks = 0;
 	char state;
 
 	while ((state = find_running(tree)) != '\0') {
-		if (state != 'D')
-			d_since_ms = -1;
-		else if (d_since_ms < 0)
-			d_since_ms = now_ms();
-		else if (now_ms() - d_since_ms > D_STATE_MS)
+		n_looks = state == 'D' ? n_looks + 1 : 0;
+		if (n_looks > D_STATE_LOOKS)
 			return;
-		sched_yield();
+		if (state == 'D')
+			nanosleep(&nap, NULL);
+		else
+			sched_yield();
 		stop_all(tree);
 	}
 }

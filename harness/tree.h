@@ -12,6 +12,7 @@
 #define HARNESS_TREE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct tree;
@@ -33,6 +34,19 @@ enum tree_rest tree_rests(struct tree *);
 
 /* Has any thread been given a processor since tree_rests() last looked? */
 bool tree_ran(const struct tree *);
+
+/* How much processor time has it had, with all that has ended and was waited
+ * for?  It falls where a part has ended and was not. */
+int64_t tree_used_ms(const struct tree *);
+
+/* How long have its threads waited for a processor, one added to the other?
+ *
+ * afresh: look for threads; else, those are meant that were found last.
+ */
+int64_t tree_waited_ms(struct tree *, bool afresh);
+
+/* The same of one thread, from its schedstat file; 0 where fd is -1. */
+int64_t tree_read_waited_ms(int fd);
 
 /* Is that processor the only one that any thread may run on, and did run on?
  * As tree_rests() last found them. */

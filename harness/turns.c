@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "harness/clock.h"
+#include "harness/patience.h"
 #include "harness/sut.h"
 #include "harness/trace.h"
 
@@ -95,20 +96,52 @@ turns_reset(struct lab *lab)
 	turns_end(lab, &turn);
 }
 
+/* For one rest: what it may cost. */
+struct wait {
+	struct lab *lab;
+	struct patience patience;
+	unsigned n_looks;
+};
+
+/* What all have used costs too much to be asked for each time. */
+#define LOOKS 64
+
+static int64_t
+used_ms(struct lab *lab)
+{
+	int64_t ms = 0;
+	struct sut *s;
+
+	for (unsigned n = 1; (s = nth(lab, n)) != NULL; n++)
+		ms += sut_used_ms(s);
+	return ms;
+}
+
+static bool
+is_over(struct wait *w)
+{
+	if (lab_is_interrupted())
+		return true;
+	if (++w->n_looks % LOOKS != 0)
+		return false;
+	return lab_is_overdue(w->lab) ||
+	    patience_is_over(&w->patience, now_ms(), used_ms(w->lab));
+}
+
 /* Let them run until all rest, and do nothing meanwhile.  Returns: TREE_RUNS
- * where that time went by first. */
+ * where that cost too much. */
 static enum tree_rest
-wait_for_rest(struct lab *lab, int64_t until_ms)
+wait_for_rest(struct wait *w)
 {
 	const struct timespec moment = { 0, 20000 };
 	enum tree_rest rest;
 
-	for (unsigned n = 0; (rest = all_rest(lab)) == TREE_RUNS; n++) {
-		if (lab_is_interrupted() || now_ms() > until_ms)
+	for (unsigned n = 0; (rest = all_rest(w->lab)) == TREE_RUNS; n++) {
+		if (is_over(w))
 			return TREE_RUNS;
 		/* On the same processor they go on at once; if they take
 		 * their time, they are alone. */
-		if (n < 64)
+		if (n < LOOKS)
 			sched_yield();
 		else
 			nanosleep(&moment, NULL);
@@ -121,8 +154,9 @@ wait_for_rest(struct lab *lab, int64_t until_ms)
  * happened: gets whether there was anything that a program could see.
  * Returns:  as lab_settle(). */
 static enum lab_outcome
-take_turn(struct lab *lab, int64_t until_ms, bool *happened)
+take_turn(struct wait *w, bool *happened)
 {
+	struct lab *lab = w->lab;
 	uint64_t first = trace_seq(lab_trace(lab)), seq;
 	enum lab_outcome outcome;
 	struct turn turn;
@@ -133,7 +167,7 @@ take_turn(struct lab *lab, int64_t until_ms, bool *happened)
 		lab_acknowledge(lab);
 		outcome = lab_settle(lab);
 	} while (outcome == LAB_MOVED && trace_seq(lab_trace(lab)) != seq &&
-	    now_ms() <= until_ms);
+	    !is_over(w));
 	turns_end(lab, &turn);
 	*happened = trace_seq(lab_trace(lab)) != first;
 	return outcome;
@@ -142,17 +176,19 @@ take_turn(struct lab *lab, int64_t until_ms, bool *happened)
 enum lab_outcome
 turns_rest(struct lab *lab, int ms, bool *rests)
 {
-	int64_t until_ms = now_ms() + ms;
-	enum tree_rest rest = wait_for_rest(lab, until_ms);
+	struct wait w = { .lab = lab };
 	enum lab_outcome outcome = LAB_MOVED;
+	enum tree_rest rest;
 	bool happened = true;
 
 	*rests = false;
+	patience_begin(&w.patience, ms);
+	rest = wait_for_rest(&w);
 	while (rest != TREE_RUNS && happened) {
-		outcome = take_turn(lab, until_ms, &happened);
+		outcome = take_turn(&w, &happened);
 		if (outcome != LAB_MOVED)
 			return outcome;
-		rest = wait_for_rest(lab, until_ms);
+		rest = wait_for_rest(&w);
 		/* Whom our turn has not moved has nothing new for us. */
 		if (rest == TREE_HAS_RESTED)
 			break;
@@ -178,8 +214,9 @@ enum lab_outcome
 turns_doze(struct lab *lab, int ms, int *dozed_ms)
 {
 	struct timespec moment = { 0, SHORT_NS };
-	int64_t start_ms = now_ms(), due_ms;
+	int64_t dozed_ns = 0, due_ms;
 
+	*dozed_ms = 0;
 	do {
 		if (lab_is_interrupted())
 			return LAB_INTERRUPTED;
@@ -187,9 +224,10 @@ turns_doze(struct lab *lab, int ms, int *dozed_ms)
 		if (any_ran(lab) || (due_ms >= 0 && due_ms <= lab_now_ms(lab)))
 			break;
 		nanosleep(&moment, NULL);
+		dozed_ns += moment.tv_nsec;
 		if (moment.tv_nsec < LONG_NS)
 			moment.tv_nsec *= 2;
-		*dozed_ms = (int)(now_ms() - start_ms);
+		*dozed_ms = (int)(dozed_ns / 1000000);
 	} while (*dozed_ms < ms);
 	return LAB_MOVED;
 }

@@ -36,7 +36,8 @@ void turns_reset(struct lab *);
 /* Take turns until all programs are at rest and there is nothing to do for the
  * lab either: then nothing more can happen, unless time brings it.
  *
- * ms:      of real time at most; a program that is busy by itself never rests.
+ * ms:      of processor time that the programs may have for it, at most (see
+ *          patience.h); one that is busy by itself never rests.
  * rests:   gets whether they do.
  * Returns: LAB_MOVED, or why it was cut short.
  */
@@ -46,6 +47,7 @@ enum lab_outcome turns_rest(struct lab *, int ms, bool *rests);
  * the lab is due; whatever it is, turns_rest() deals with it.
  *
  * Needs:    at rest.
+ * ms:       as asked for; where we are late ourselves, that does not count.
  * dozed_ms: gets how long nobody did anything.
  */
 enum lab_outcome turns_doze(struct lab *, int ms, int *dozed_ms);

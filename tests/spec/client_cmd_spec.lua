@@ -309,8 +309,7 @@ describe("closerace matrix --client-cmd", function()
     has(diff.stdout, "0 worse, 0 better, 0 avoided, 0 changed otherwise, 0 gone, 0 new, 4 the same")
   end)
 
-  it("says in a program's own words why it is no client, and quickly", function()
-    local start = race.now_ms()
+  it("says in a program's own words why it is no client", function()
     for command, why in pairs {
       ["no-such-program $URL"] = "ends with exit 127; it said: sh: 1: no-such-program: not found",
       [": $URL"] = "ends without having asked for $URL; it said: nothing",
@@ -327,7 +326,6 @@ describe("closerace matrix --client-cmd", function()
       has(result.stderr, "without any fault, ")
       has(result.stderr, why)
     end
-    assert.is_true(race.now_ms() - start < 20000)
   end)
 
   it("wants $URL once, a known request, and no other system", function()

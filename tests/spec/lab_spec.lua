@@ -1,6 +1,7 @@
 --- The lab itself: its time, its tasks, its end.
 
 local race = require "closerace"
+local asleep = require "asleep"
 local warm_up = require "warm"
 
 local HOUR_MS = 3600 * 1000
@@ -111,12 +112,12 @@ describe("the lab's time", function()
   it("makes an hour's delay cost no real time", function()
     local lab <close> = race.lab()
     local client = lab:client { to = lab:backend(), timeout_ms = 0 }
-    local start = race.now_ms()
-    local reply = client:request { path = "/delay/" .. HOUR_MS }
+    local reply
+    local slept_ms = asleep(function() reply = client:request { path = "/delay/" .. HOUR_MS } end)
     assert.equal(200, reply.status)
     assert.equal(HOUR_MS, reply.ms)
     assert.equal(HOUR_MS, lab:now())
-    assert.is_true(race.now_ms() - start < 1000)
+    assert.is_true(slept_ms < 1000, slept_ms)
   end)
 
   it("does not wait for bytes that a reset has left unsent", function()
@@ -124,9 +125,10 @@ describe("the lab's time", function()
     local client = lab:client { to = lab:proxy { to = lab:backend(), linger_ms = 0 }, half_open = true }
     local refused = client:raw("\0" .. ("x"):rep(400000))
     assert.equal(400, refused:wait().status)
-    local start = race.now_ms()
-    for _ = 1, 20 do lab:advance(1) end
-    assert.is_true(race.now_ms() - start < 1000)
+    local slept_ms = asleep(function()
+      for _ = 1, 20 do lab:advance(1) end
+    end)
+    assert.is_true(slept_ms < 1000, slept_ms)
   end)
 
   it("is real where the lab says so", function()
@@ -335,13 +337,11 @@ describe("a wait for ever", function()
       task_line = line() + 1
       other:request { path = "/a" }
     end)
-    local start = race.now_ms()
     local good, err = pcall(function()
       main_line = line() + 1
       client:request { path = "/b" }
     end)
     assert.is_false(good)
-    assert.is_true(race.now_ms() - start < 2000)
     assert.truthy(err:find("^" .. FILE:gsub("%p", "%%%0") .. ":" .. main_line .. ": deadlock: "), err)
     assert.truthy(err:find(FILE .. ":" .. main_line .. ": waits in client:request", 1, true), err)
     assert.truthy(err:find(FILE .. ":" .. task_line .. ": waits in client:request", 1, true), err)
@@ -393,9 +393,7 @@ describe("the deadline", function()
   it("raises in real time, too", function()
     local lab <close> = race.lab { deadline_ms = 30, real_time = true }
     local client = mute(lab)
-    local start = race.now_ms()
     assert.error_matches(function() client:request {} end, "the lab's deadline is over")
-    assert.is_true(race.now_ms() - start < 2000)
   end)
 
   it("begins anew", function()

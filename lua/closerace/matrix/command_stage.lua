@@ -11,11 +11,14 @@ local plan = require "closerace.matrix.plan"
 local Stage = {}
 Stage.__index = Stage
 
--- A program that is still busy after that long was not made to rest.
+-- A program that is still busy after so much processor time was not made to rest.
 local REST_MS = 10000
 
 -- One that rests without having asked for what comes next waits for something else; it gets that long.
 local START_MS = 2000
+
+-- Asleep, nobody looks whether the kernel has brought anything.
+local DOZE_MS = 50
 
 local WARM, GATE, VICTIM = "/id/w/bytes/0", "/id/g/bytes/0", "/id/v"
 
@@ -69,15 +72,22 @@ end
 
 --- Wait for what the program is to do next.  That it rests says nothing as long as that has not come: what it has sent
 -- may still be under way in the kernel of a busy machine.
+-- @param patience_ms  counted only while nobody does anything: a busy machine makes nothing time out
 -- @return false where it ends, or waits for something else
-local function await(stage, is_there)
-  local start = core.now_ms()
-  repeat
-    settle(stage)
-    if is_there() then return true end
-  until stage.target.exited or core.now_ms() - start > START_MS or stage.target:wait_exit(1)
+local function await(stage, patience_ms, is_there)
+  local left_ms = patience_ms
   settle(stage)
-  return is_there()
+  while not is_there() do
+    if stage.target.exited or left_ms <= 0 then return false end
+    left_ms = left_ms - stage.lab:doze(math.min(DOZE_MS, left_ms))
+    settle(stage)
+  end
+  return true
+end
+
+--- Wait for its end, or for so long.
+local function await_end(stage, patience_ms)
+  await(stage, patience_ms, function() return stage.target.exited end)
 end
 
 --- A lab without a program.
@@ -108,7 +118,8 @@ local function start(stage, cell)
     gate = stage.system.waits and url(stage.gate, GATE) or nil, url = url(stage.backend, path_of(cell)),
   })
   if not stage.system.waits then return end
-  if not await(stage, function() return stage.gate:accept() > 0 end) then fail(stage, "does not ask for $GATE") end
+  local asks = await(stage, START_MS, function() return stage.gate:accept() > 0 end)
+  if not asks then fail(stage, "does not ask for $GATE") end
   stage.waiting = stage.gate:conn(1)
   stage.waiting:hold()
   stage.gate:release()
@@ -129,7 +140,7 @@ end
 --- Everything that the program has to do by itself is done, connection by connection.
 -- @param is_awaited  it is about to connect, unless it ends
 local function let_connect(stage, is_awaited)
-  if is_awaited then await(stage, function() return stage.backend:accept() > 0 end) end
+  if is_awaited then await(stage, START_MS, function() return stage.backend:accept() > 0 end) end
   repeat settle(stage) until stage.backend:accept() == 0
   stage.backend:release()
 end
@@ -140,8 +151,7 @@ local function has_ended(stage)
   settle(stage)
   if stage.target.exited then return true end
   if stage.is_quick then return false end
-  stage.target:wait_exit(stage.system.patience_ms)
-  settle(stage)
+  await_end(stage, stage.system.patience_ms)
   return true
 end
 
@@ -186,8 +196,7 @@ local function measure(stage, request, response)
   begin(stage, cell)
   settle(stage)
   local target, sent = stage.target, stage.backend:ledger("v")[1]
-  if not target.exited then target:wait_exit(sent and stage.system.patience_ms or START_MS) end
-  settle(stage)
+  await_end(stage, sent and stage.system.patience_ms or START_MS)
   sent = stage.backend:ledger("v")[1]
   if not target.exited then
     fail(stage, sent and "does not end" or "waits for something else and does not ask for $URL")
@@ -248,7 +257,7 @@ local function by_fault(stage, cell)
   end
   begin(stage, cell)
   if used then
-    await(stage, function() return used.closed or used.unread > 0 end)
+    await(stage, START_MS, function() return used.closed or used.unread > 0 end)
     if not used.closed then used:release() end
   end
   let_connect(stage, not used)

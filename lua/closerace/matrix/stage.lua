@@ -14,7 +14,8 @@ Stage.__index = Stage
 -- A client that expects 100 (Continue) and gets none sends its body all the same (RFC 9110 10.1.1).
 local EXPECT_MS = 1000
 
--- A program that is still busy after that long was not made to rest; as it starts, it may have much to do.
+-- A program that is still busy after so much processor time was not made to rest; as it starts, it may have much to
+-- do.
 local REST_MS, START_MS = 10000, 20000
 
 -- A program that does not answer so soon without any fault, never will.
