@@ -13,12 +13,15 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "backend/backend.h"
@@ -43,6 +46,12 @@ struct enrolled {
 	lab_actor_fn *close, *reset;
 };
 
+/* A listener that was lent to an actor. */
+struct lent {
+	int fd;
+	in_port_t port;
+};
+
 struct lab {
 	struct event_base *base;
 	struct event *sentinel;
@@ -61,9 +70,10 @@ struct lab {
 	uint64_t n_landed; /* n_sent when all of it was seen to have left */
 	int *fds;
 	size_t n_fds, fds_room;
+	bool may_connect; /* a socket came since all were seen connected */
 	struct enrolled *actors;
 	size_t n_actors, actors_room;
-	int *listeners; /* lent to its actors */
+	struct lent *listeners;
 	size_t n_listeners, listeners_room;
 };
 
@@ -155,15 +165,76 @@ run_until_empty(struct lab *lab)
 		event_base_loop(lab->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
 }
 
+static bool
+is_in_state(int fd, int state, struct tcp_info *info)
+{
+	socklen_t size = sizeof *info;
+
+	memset(info, 0, sizeof *info);
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &size) == 0 &&
+	    info->tcpi_state == state;
+}
+
 /* After a reset nothing leaves any more; the kernel counts on what did not. */
 static bool
 is_reset(int fd)
 {
-	struct tcp_info info = { 0 };
-	socklen_t size = sizeof info;
+	struct tcp_info info;
 
-	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
-	    info.tcpi_state == TCP_CLOSE;
+	return is_in_state(fd, TCP_CLOSE, &info);
+}
+
+/* Has the kernel to ask again for the connection?  Also where it only seems to
+ * be there: of several that were asked for again at once, more are answered
+ * than there is room for, and what those send is dropped. */
+static bool
+is_connecting(int fd)
+{
+	struct tcp_info info;
+
+	return is_in_state(fd, TCP_SYN_SENT, &info) ||
+	    (info.tcpi_state == TCP_ESTABLISHED &&
+		info.tcpi_total_retrans > 0 && info.tcpi_unacked > 0);
+}
+
+/* Does one of the lab's listeners, with room for it, wait on that port? */
+static bool
+is_expected(const struct lab *lab, in_port_t port)
+{
+	struct tcp_info info;
+
+	for (size_t i = 0; i < lab->n_listeners; i++)
+		if (lab->listeners[i].port == port)
+			/* tcp(7) does not say so: of a listener these are how
+			 * many wait, and how many may. */
+			return is_in_state(
+				   lab->listeners[i].fd, TCP_LISTEN, &info) &&
+			    info.tcpi_unacked <= info.tcpi_sacked;
+	return false;
+}
+
+/* Connections that the kernel has yet to ask for again, because there was no
+ * room for them when it did: that comes within seconds. */
+static bool
+awaits_connect(struct lab *lab)
+{
+	struct sockaddr_in to;
+	socklen_t size;
+
+	if (!lab->may_connect)
+		return false;
+	lab->may_connect = false;
+	for (size_t i = 0; i < lab->n_fds; i++) {
+		if (!is_connecting(lab->fds[i]))
+			continue;
+		lab->may_connect = true;
+		size = sizeof to; /* getpeername() would not tell it yet */
+		if (getsockopt(lab->fds[i], SOL_SOCKET, SO_PEERNAME, &to,
+			&size) == 0 &&
+		    is_expected(lab, to.sin_port))
+			return true;
+	}
+	return false;
 }
 
 /* Bytes that the kernel has accepted and not yet delivered: after some 15
@@ -205,6 +276,10 @@ lab_settle(struct lab *lab)
 		if (outcome(lab) != LAB_MOVED)
 			return outcome(lab);
 		flying = in_flight(lab);
+		if (flying == 0 && awaits_connect(lab)) {
+			wait_real(lab, FLIGHT_MS);
+			continue;
+		}
 		lab->still = flying == 0;
 		if (flying == 0 || (flying == before && lab->bound_over))
 			return LAB_MOVED;
@@ -322,7 +397,7 @@ lab_free(struct lab *lab)
 		e->close(e->actor);
 	}
 	for (size_t i = 0; i < lab->n_listeners; i++)
-		listener_park(lab->listeners[i]);
+		listener_park(lab->listeners[i].fd);
 	free_event(lab->sentinel);
 	free_event(lab->bound);
 	deadline_free(lab->deadline);
@@ -493,6 +568,7 @@ lab_add_fd(struct lab *lab, int fd)
 {
 	if (grow((void **)&lab->fds, lab->n_fds, &lab->fds_room, sizeof fd))
 		lab->fds[lab->n_fds++] = fd;
+	lab->may_connect = true;
 }
 
 void
@@ -559,11 +635,12 @@ lab_listen(struct lab *lab, struct sockaddr_in *address)
 	int fd;
 
 	if (!grow((void **)&lab->listeners, lab->n_listeners,
-		&lab->listeners_room, sizeof fd))
+		&lab->listeners_room, sizeof *lab->listeners))
 		return -1;
 	fd = listener_take(address);
 	if (fd < 0)
 		return -1;
-	lab->listeners[lab->n_listeners++] = fd;
+	lab->listeners[lab->n_listeners++] =
+	    (struct lent){ fd, address->sin_port };
 	return fcntl(fd, F_DUPFD_CLOEXEC, 0);
 }

@@ -39,7 +39,7 @@ open_listener(void)
 	if (fd < 0)
 		return -1;
 	if (bind(fd, (struct sockaddr *)&any, sizeof any) == 0 &&
-	    listen(fd, 1024) == 0)
+	    listen(fd, LISTENER_BACKLOG) == 0)
 		return fd;
 	saved = errno;
 	close(fd);

@@ -13,6 +13,9 @@ struct sockaddr_in;
 /* Kept while nobody uses them; those beyond are closed. */
 #define LISTENERS_KEPT 4
 
+/* So many may wait to be accepted, unless net.core.somaxconn is lower. */
+#define LISTENER_BACKLOG 4096
+
 /* Get a socket that listens on 127.0.0.1, on a port of the kernel's choice,
  * and on which nobody waits.  Never blocks.
  *

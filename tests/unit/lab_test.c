@@ -1,11 +1,14 @@
 /* What a lab does where something is lacking that it cannot do without. */
 #include <event2/event.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "check.h"
+#include "harness/client.h"
 #include "harness/lab.h"
 
 /* libevent's n-th allocation from now fails; 0: none. */
@@ -73,11 +76,55 @@ no_descriptor(void)
 	lab_free(lab);
 }
 
+/* -------------------------------------------------------- full listeners -- */
+
+#define N_CLIENTS 12
+
+static unsigned n_accepted;
+
+static void
+accept_all(evutil_socket_t fd, short what, void *arg)
+{
+	while (accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC) >= 0)
+		n_accepted++;
+}
+
+/* Clients connect to a listener that has room for one or two. */
+static void
+full_listener(void)
+{
+	const struct client_request request = { .timeout_ms = 60000 };
+	struct lab *lab = lab_new(60000);
+	struct sockaddr_in address;
+	struct event *ev;
+	int fd = lab_listen(lab, &address);
+
+	listen(fd, 1);
+	for (int i = 0; i < N_CLIENTS; i++)
+		client_start(client_new(lab, &address, 60000), &request);
+	CHECK(lab_settle(lab) == LAB_MOVED && lab_now_ms(lab) == 0,
+	    "where nobody accepts, a full listener is nothing to wait for");
+	ev = event_new(
+	    lab_base(lab), fd, EV_READ | EV_PERSIST, accept_all, NULL);
+	event_add(ev, NULL);
+	lab_settle(lab);
+	CHECK(n_accepted == N_CLIENTS,
+	    "where somebody does, time does not go by before all have "
+	    "connected (%u)",
+	    n_accepted);
+	CHECK(lab_pass_time(lab) == LAB_MOVED && lab_now_ms(lab) == 60000,
+	    "then it does");
+	event_free(ev);
+	close(fd);
+	lab_free(lab);
+}
+
 int
 main(void)
 {
 	event_set_mem_functions(scarce_malloc, scarce_realloc, free);
 	no_memory();
 	no_descriptor();
+	full_listener();
 	return CHECK_DONE();
 }

@@ -64,6 +64,18 @@ spin(unsigned i)
 		shared->n[i]++;
 }
 
+static void
+spin_0(void)
+{
+	spin(0);
+}
+
+static void
+spin_1(void)
+{
+	spin(1);
+}
+
 static struct child
 start(void (*what)(void))
 {
@@ -322,6 +334,37 @@ two(struct tree *tree, void (*players)(void), const char *name)
 	end(&c);
 	for (int i = 0; i < 4; i++)
 		close(ball[i / 2][i % 2]);
+}
+
+/* Two on one processor; each counts what it does. */
+static void
+share(struct tree *tree)
+{
+	struct child a, b;
+	cpu_set_t one, all;
+	int64_t used_ms, waited_ms;
+
+	sched_getaffinity(0, sizeof all, &all);
+	CPU_ZERO(&one);
+	for (size_t cpu = 0; CPU_COUNT(&one) == 0; cpu++)
+		if (CPU_ISSET(cpu, &all))
+			CPU_SET(cpu, &one);
+	sched_setaffinity(0, sizeof one, &one);
+	a = start(spin_0);
+	b = start(spin_1);
+	sched_setaffinity(0, sizeof all, &all);
+	waited_ms = tree_waited_ms(tree, true);
+	used_ms = tree_used_ms(tree);
+	do
+		sched_yield();
+	while (tree_used_ms(tree) < used_ms + 100);
+	CHECK(shared->n[0] > 0 || shared->n[1] > 0,
+	    "who uses a processor has done something for it");
+	CHECK(tree_waited_ms(tree, true) > waited_ms,
+	    "of two that share one, one waits");
+	end(&a);
+	end(&b);
+	CHECK(comes_to_rest(tree), "and nobody when both have gone");
 }
 
 static void *
@@ -682,6 +725,7 @@ main(void)
 	ever_since(tree);
 	two(tree, play_with_a_process, "processes");
 	two(tree, play_with_a_thread, "threads");
+	share(tree);
 	newcomer(tree, make_a_child, "a new child");
 	newcomer(tree, make_a_thread, "a new thread");
 	newcomer(tree, make_a_thread_s_child, "a thread's new child");
