@@ -456,10 +456,14 @@ static bool
 set_up(struct sut *s, const struct sut_options *o, int *listen_fd, char *error,
     size_t error_size)
 {
-	const char *wrong;
+	const char *wrong = tree_lacks();
 	unsigned used = find_used(o);
 	int code;
 
+	if (wrong != NULL) {
+		snprintf(error, error_size, "%s", wrong);
+		return false;
+	}
 	if (o->backend.sin_port == 0 &&
 	    (used & (1U << BACKEND | 1U << BACKEND_PORT)) != 0) {
 		snprintf(error, error_size,

@@ -510,6 +510,25 @@ tree_continue(struct tree *tree)
 
 /* -------------------------------------------------------------------- life - */
 
+const char *
+tree_lacks(void)
+{
+	static const char *const names[] = { "stat", "schedstat", "children" };
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		int fd = open_file(getpid(), getpid(), names[i]);
+
+		if (fd < 0 && is_gone(errno))
+			return "that a program is at rest is seen in /proc/PID/"
+			       "task (stat, schedstat and, with "
+			       "CONFIG_PROC_CHILDREN, children), which is not "
+			       "there";
+		if (fd >= 0)
+			close(fd);
+	}
+	return NULL;
+}
+
 struct tree *
 tree_new(pid_t root)
 {

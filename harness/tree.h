@@ -17,6 +17,10 @@
 
 struct tree;
 
+/* Can the processes of a program be seen here?  Returns: NULL, or a sentence
+ * about what is lacking. */
+const char *tree_lacks(void);
+
 /* Everything that descends from root, which is not part of it itself.
  * Returns: NULL when out of memory. */
 struct tree *tree_new(pid_t root);

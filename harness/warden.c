@@ -129,28 +129,43 @@ spawn(const struct warden_order *o, pid_t *program)
 
 /* ----------------------------------------------------------- the warden -- */
 
-/* Whoever loses its parent becomes our child.  The kernel tells a page of them
- * at most, whose last number may be cut: only what ends is one. */
-static void
-kill_children(void)
+/* Kill every child that /proc knows.  The kernel tells a page of them at most,
+ * whose last number may be cut: only what ends is one.  Returns: false where
+ * /proc tells nothing. */
+static bool
+kill_known(void)
 {
 	char path[64], text[4096], *p, *end;
 	long pid;
-	ssize_t n;
+	ssize_t n = -1;
 	int fd;
 
 	snprintf(
 	    path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		n = read(fd, text, sizeof text - 1);
+		close(fd);
+	}
+	text[n > 0 ? n : 0] = '\0';
+	for (p = text; (pid = strtol(p, &end, 10)) > 0 && *end == ' '; p = end)
+		kill((pid_t)pid, SIGKILL);
+	return n >= 0;
+}
+
+/* Whoever loses its parent becomes our child.  Where /proc is not there, the
+ * program is known at least, and its process group; who has left that cannot
+ * be found, and is not waited for. */
+static void
+kill_children(pid_t program)
+{
+	bool sees;
+
+	kill(-program, SIGKILL);
+	kill(program, SIGKILL);
 	do {
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-		n = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
-		text[n > 0 ? n : 0] = '\0';
-		if (fd >= 0)
-			close(fd);
-		for (p = text; (pid = strtol(p, &end, 10)) > 0 && *end == ' ';
-		     p = end)
-			kill((pid_t)pid, SIGKILL);
-	} while (waitpid(-1, NULL, 0) > 0 || errno == EINTR);
+		sees = kill_known();
+	} while (waitpid(sees ? -1 : program, NULL, 0) > 0 || errno == EINTR);
 }
 
 /* Reap everything but the program: as long as it is not reaped, its id and its
@@ -215,7 +230,7 @@ stand_guard(const struct warden_order *o, int leash_fd, int report_fd)
 			(void)!write(report_fd, &r, sizeof r);
 		}
 	}
-	kill_children();
+	kill_children(r.program);
 	folder_remove(o->dir);
 	_exit(0);
 }

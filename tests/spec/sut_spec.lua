@@ -494,6 +494,19 @@ describe("a program that fails", function()
       "/: Permission denied")
   end)
 
+  it("where there is no /proc, says what is lacking", function()
+    local script = shell.write(shell.folder() .. "/a.lua", [[
+      local lab <close> = require "closerace".lab()
+      lab:sut { to = lab:backend(), argv = { "sleep", "1" } }
+    ]])
+    local result = shell.run(("unshare -rm sh -c 'mount -t tmpfs none /proc || exit 77; exec %s/closerace run %s'")
+      :format(shell.build, script))
+    shell.clean()
+    if result.status == 77 or result.stderr:find "unshare" then return pending "no mount namespace" end
+    assert.equal(1, result.status)
+    assert.truthy(result.stdout:find("lab:sut: that a program is at rest is seen in /proc/PID/task", 1, true))
+  end)
+
   it("by exiting at once, says why in its own words, and nobody waits", function()
     local lab <close> = race.lab { deadline_ms = 10000 }
     local sut = start_shell(lab, "echo cannot read the config >&2; echo and more; exit 3")

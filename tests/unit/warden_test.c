@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -355,6 +357,41 @@ daemon_ends_with_us(void)
 	close(told[1]);
 }
 
+/* Needs: nobody else is in this process' mount namespace. */
+static bool
+hide_proc(void)
+{
+	return (unshare(CLONE_NEWNS) == 0 ||
+		   unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0) &&
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	    mount("none", "/proc", "tmpfs", 0, NULL) == 0;
+}
+
+static void
+ends_unseen(void)
+{
+	const char *argv[] = { "sh", "-c", "echo up; sleep 100000; :", NULL };
+	struct scene s;
+	int status = -1;
+	pid_t us;
+
+	fflush(stdout);
+	us = fork();
+	if (us == 0) {
+		if (!hide_proc())
+			_exit(77);
+		start(&s, -1, argv);
+		listen_to(&s);
+		warden_end(&s.warden);
+		_exit(is_dead(&s) && !exists(s.dir) ? 0 : 1);
+	}
+	waitpid(us, &status, 0);
+	status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	CHECK(status == 0 || status == 77,
+	    "without /proc a program is ended, with its group%s",
+	    status == 77 ? " # SKIP no mount namespace" : "");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -366,6 +403,7 @@ main(int argc, char **argv)
 	ends();
 	sees();
 	holds();
+	ends_unseen();
 	daemon_ends();
 	daemon_ends_with_us();
 	return CHECK_DONE();
