@@ -251,7 +251,7 @@ static struct conn *
 connect_to(struct client *c)
 {
 	struct conn *k = calloc(1, sizeof *k);
-	int one = 1;
+	int one = 1, error;
 
 	if (k == NULL)
 		return NULL;
@@ -273,11 +273,13 @@ connect_to(struct client *c)
 	lab_note(c->lab, "client", c->number, "connect", 0, "");
 	return k;
 fail:
+	error = errno;
 	if (k->ev != NULL)
 		event_free(k->ev);
 	if (k->fd >= 0)
 		close(k->fd);
 	free(k);
+	errno = error;
 	return NULL;
 }
 

@@ -80,7 +80,7 @@ bool client_connect(struct client *);
  *
  * Needs:   no unfinished open exchange on the client.
  * Owns:    copies the request; the exchange lives as long as the lab.
- * Returns: NULL when out of memory.
+ * Returns: NULL with errno: out of memory or descriptors, no network.
  */
 struct exchange *client_start(struct client *, const struct client_request *);
 

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -21,6 +22,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -33,6 +35,10 @@
 /* Bytes in flight are waited for that long in real time: delayed ACKs come
  * within 40 ms, window probes within 200. */
 #define FLIGHT_MS 250
+
+/* Where so few descriptors are left when an actor gets one, another actor may
+ * have got none, and make of that what a program makes of it. */
+#define SPARE_FDS 8
 
 /* Before everybody is said to wait for ever. */
 #define GRACE_MS 50
@@ -70,6 +76,8 @@ struct lab {
 	uint64_t n_landed; /* n_sent when all of it was seen to have left */
 	int *fds;
 	size_t n_fds, fds_room;
+	int most_fds; /* of the process */
+	bool scarce;
 	bool may_connect; /* a socket came since all were seen connected */
 	struct enrolled *actors;
 	size_t n_actors, actors_room;
@@ -140,6 +148,8 @@ outcome(const struct lab *lab)
 		return LAB_INTERRUPTED;
 	if (deadline_was_over(lab->deadline))
 		return LAB_DEADLINE;
+	if (lab->scarce)
+		return LAB_SCARCE;
 	return LAB_MOVED;
 }
 
@@ -353,9 +363,13 @@ lab_new(int deadline_ms)
 {
 	struct lab *lab = calloc(1, sizeof *lab);
 	struct event_config *config = event_config_new();
+	struct rlimit limit;
 
 	if (lab == NULL || config == NULL)
 		goto fail;
+	getrlimit(RLIMIT_NOFILE, &limit);
+	lab->most_fds =
+	    limit.rlim_cur < INT_MAX ? (int)limit.rlim_cur : INT_MAX;
 	/* A lab is the same whatever EVENT_* variables somebody has set, and
 	 * is none without epoll: others know no edges. */
 	event_config_set_flag(
@@ -422,6 +436,7 @@ lab_reset(struct lab *lab)
 	for (size_t i = lab->n_actors; i-- > 0;)
 		lab->actors[i].reset(lab->actors[i].actor);
 	lab_touch(lab);
+	lab->scarce = false;
 	clock_reset(lab->clock);
 	trace_clear(lab->trace);
 	lab->n_sent = lab->n_taken = lab->n_landed = 0;
@@ -569,6 +584,7 @@ lab_add_fd(struct lab *lab, int fd)
 	if (grow((void **)&lab->fds, lab->n_fds, &lab->fds_room, sizeof fd))
 		lab->fds[lab->n_fds++] = fd;
 	lab->may_connect = true;
+	lab->scarce = lab->scarce || fd >= lab->most_fds - SPARE_FDS;
 }
 
 void

@@ -22,9 +22,10 @@ struct tree;
 struct lab;
 
 enum lab_outcome {
-	LAB_MOVED,	/* go on */
-	LAB_STUCK,	/* nothing can happen any more, ever */
-	LAB_DEADLINE,	/* deadline_ms are over */
+	LAB_MOVED,    /* go on */
+	LAB_STUCK,    /* nothing can happen any more, ever */
+	LAB_DEADLINE, /* deadline_ms are over */
+	LAB_SCARCE,   /* descriptors run out: what happens is not the actors' */
 	LAB_INTERRUPTED /* lab_interrupt() was called */
 };
 

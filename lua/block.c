@@ -1,8 +1,10 @@
 /* block.c - see block.h. */
 #include "lua/block.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "harness/lab.h"
 #include "lua/tracelib.h"
@@ -62,6 +64,24 @@ push_waiting(lua_State *L, struct lab_box *box, const char *what)
 	lua_concat(L, n);
 }
 
+void
+block_push_error(lua_State *L, int error)
+{
+	struct rlimit limit = { 0 };
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	if (error == EMFILE)
+		lua_pushfstring(L,
+		    "out of descriptors: a process may have %I (ulimit -n), "
+		    "and this one needs more",
+		    (LUAI_UACINT)limit.rlim_cur);
+	else if (error == ENETUNREACH || error == EADDRNOTAVAIL)
+		lua_pushfstring(
+		    L, "%s: the interface lo has to be up", strerror(error));
+	else
+		lua_pushstring(L, strerror(error));
+}
+
 /* Raise the error that belongs to an outcome other than LAB_MOVED. */
 static int
 raise_outcome(lua_State *L, struct lab_box *box, enum lab_outcome outcome,
@@ -71,6 +91,9 @@ raise_outcome(lua_State *L, struct lab_box *box, enum lab_outcome outcome,
 	switch (outcome) {
 	case LAB_INTERRUPTED:
 		lua_pushliteral(L, "interrupted");
+		break;
+	case LAB_SCARCE:
+		block_push_error(L, EMFILE);
 		break;
 	case LAB_DEADLINE:
 		lua_pushliteral(
@@ -86,7 +109,7 @@ raise_outcome(lua_State *L, struct lab_box *box, enum lab_outcome outcome,
 		lua_concat(L, 2);
 		break;
 	}
-	if (outcome != LAB_INTERRUPTED) {
+	if (outcome != LAB_INTERRUPTED && outcome != LAB_SCARCE) {
 		lua_pushliteral(L, "\n");
 		tracelib_push_tail(L, box);
 		lua_concat(L, 3);

@@ -39,4 +39,8 @@ lua_State *block_running_thread(void);
 /* Drop the tasks of a lab that closes. */
 void block_drop_tasks(struct lab_box *);
 
+/* Push the sentence for an errno that a lab met as it got something from the
+ * system. */
+void block_push_error(lua_State *, int error);
+
 #endif

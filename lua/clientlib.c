@@ -1,16 +1,31 @@
 /* clientlib.c - lab:client {…}: requests as exact bytes. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "harness/client.h"
 #include "lua/actors.h"
+#include "lua/block.h"
 #include "lua/handle.h"
 #include "lua/options.h"
 
 #define MAX_HEADERS 64
 #define TIMEOUT_MS  60000
 #define NO_LENGTH   (-2)
+
+/* The client could not be given what it needs; errno says why. */
+static int
+fail(lua_State *L, const char *call)
+{
+	int error = errno;
+
+	luaL_where(L, 1);
+	lua_pushfstring(L, "%s: ", call);
+	block_push_error(L, error);
+	lua_concat(L, 3);
+	return lua_error(L);
+}
 
 int
 clientlib_new(lua_State *L)
@@ -227,7 +242,7 @@ start(lua_State *L, const char *call)
 	read_body(L, 2, call, &r);
 	e = client_start(c, &r);
 	if (e == NULL)
-		luaL_error(L, "%s: out of memory or descriptors", call);
+		fail(L, call);
 	exchangelib_push(L, 1, e);
 }
 
@@ -271,7 +286,7 @@ client_raw_method(lua_State *L)
 	    (int)options_integer(L, 3, call, "timeout_ms", -1, 0, 1L << 30);
 	e = client_raw(c, bytes, size, timeout_ms);
 	if (e == NULL)
-		return luaL_error(L, "%s: out of memory or descriptors", call);
+		return fail(L, call);
 	exchangelib_push(L, 1, e);
 	return 1;
 }

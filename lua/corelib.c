@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,6 +19,17 @@
 
 #include "backend/backend.h"
 #include "proxy/proxy.h"
+
+/* core.is_special(path): is there something that is no file? */
+static int
+core_is_special(lua_State *L)
+{
+	struct stat st;
+
+	lua_pushboolean(
+	    L, stat(luaL_checkstring(L, 1), &st) == 0 && !S_ISREG(st.st_mode));
+	return 1;
+}
 
 /* core.now_ms(): the real, monotonic clock, with fractions */
 static int
@@ -225,7 +237,7 @@ int
 luaopen_closerace_core(lua_State *L)
 {
 	static const luaL_Reg functions[] = { { "lab", lablib_new },
-		{ "now_ms", core_now_ms },
+		{ "is_special", core_is_special }, { "now_ms", core_now_ms },
 		{ "is_interrupted", core_is_interrupted },
 		{ "is_terminal", core_is_terminal },
 		{ "proxy_options", core_proxy_options },

@@ -37,7 +37,9 @@ lablib_new(lua_State *L)
 	luaL_setmetatable(L, LAB_CLASS);
 	box->lab = lab_new((int)deadline_ms);
 	if (box->lab == NULL)
-		return luaL_error(L, "race.lab: out of memory or descriptors");
+		return luaL_error(L,
+		    "race.lab: out of memory, or out of descriptors "
+		    "(ulimit -n)");
 	if (real_time)
 		lab_go_real(box->lab);
 	if (!timeline)

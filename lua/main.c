@@ -106,10 +106,15 @@ add_modules(lua_State *L)
 	lua_pop(L, 1);
 }
 
+/* A sentence that was meant for people stands alone; what begins with a place
+ * in our own code, or is no sentence, is an error of the program's own. */
 static int
 traceback(lua_State *L)
 {
-	luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
+	const char *text = luaL_tolstring(L, 1, NULL);
+
+	if (lua_type(L, 1) != LUA_TSTRING || text[0] == '[')
+		luaL_traceback(L, L, text, 1);
 	return 1;
 }
 

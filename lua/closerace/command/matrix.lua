@@ -6,6 +6,7 @@ local Progress = require "closerace.command.progress"
 local arguments = require "closerace.command.arguments"
 local axes = require "closerace.matrix.axes"
 local core = require "closerace.core"
+local trouble = require "closerace.trouble"
 local impossible = require "closerace.matrix.impossible"
 local system = require "closerace.command.system"
 
@@ -100,6 +101,7 @@ local function make_all(list, options, sums)
   for _, one in ipairs(list) do
     options.system = one
     local good, matrix = pcall(Matrix.new, options)
+    if not good then trouble(matrix) end
     if good and not matrix.lack then
       matrices[#matrices + 1] = matrix
     elseif good then

@@ -1,6 +1,7 @@
 --- Where rows go: one or several formats, each to a file or to stdout, and the sums of it all.
 
 local Baseline = require "closerace.command.baseline"
+local core = require "closerace.core"
 local formats = require "closerace.format"
 
 local Outputs = {}
@@ -37,7 +38,8 @@ function Outputs.open(list, save, context)
     table.insert(self.formats, formats[output.format].new(writer(self, file, output.path), context))
   end
   if save then
-    self.unsaved = save .. ".part"
+    -- What is no file (/dev/stdout, a pipe) is written to, and not replaced.
+    self.unsaved = core.is_special(save) and save or save .. ".part"
     local file = open_file(self.unsaved)
     table.insert(self.files, file)
     self.baseline = Baseline.new(writer(self, file, self.unsaved))
@@ -70,12 +72,14 @@ function Outputs:finish(more)
   for _, format in ipairs(self.formats) do format:finish(self.sums) end
   for _, file in ipairs(self.files) do
     local good, why = file:close()
-    if not good then error(why, 0) end
+    if not good then error("the output cannot be written: " .. why, 0) end
   end
   self.files = {}
   if self.unsaved and self.sums.rows == self.sums.n then
-    self.baseline:put_in_place(self.unsaved)
-    assert(os.rename(self.unsaved, self.save))
+    if self.unsaved ~= self.save then
+      self.baseline:put_in_place(self.unsaved)
+      assert(os.rename(self.unsaved, self.save))
+    end
     self.unsaved = nil
   end
 end
@@ -83,7 +87,7 @@ end
 --- Close what is open; a baseline that is not complete is none.
 function Outputs:__close()
   for _, file in ipairs(self.files) do file:close() end
-  if self.unsaved then os.remove(self.unsaved) end
+  if self.unsaved and self.unsaved ~= self.save then os.remove(self.unsaved) end
 end
 
 --- Was something played, and is nothing proven by it?  A share may have no race of those that all shares have.

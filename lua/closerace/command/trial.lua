@@ -2,6 +2,7 @@
 
 local arguments = require "closerace.command.arguments"
 local core = require "closerace.core"
+local trouble = require "closerace.trouble"
 local judge = require "closerace.matrix.judge"
 local paint = require "closerace.paint"
 local playing = require "closerace.matrix.play"
@@ -146,6 +147,7 @@ return function(args)
   end
   local good, status = pcall(play, run)
   if good then return status end
+  trouble(status)
   io.stderr:write("closerace trial: ", core.is_interrupted() and "interrupted" or tostring(status), "\n")
   return 2
 end

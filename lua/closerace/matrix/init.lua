@@ -8,6 +8,7 @@ local play = require "closerace.matrix.play"
 local row = require "closerace.matrix.row"
 local stages = require "closerace.matrix.stage"
 local systems = require "closerace.system"
+local trouble = require "closerace.trouble"
 
 local Matrix = {}
 Matrix.__index = Matrix
@@ -187,6 +188,7 @@ end
 --- Something went wrong: it is kept for rows to tell.
 function Theatre:note(why)
   if core.is_interrupted() then error(why, 0) end
+  trouble(why)
   self.why = tostring(why)
   self:close()
 end
