@@ -19,7 +19,8 @@ bool folder_is_left_by(const char *name);
  * with errno. */
 bool folder_write(const char *path, const char *name, const char *text);
 
-/* Remove it with all that is in it; "" is allowed. */
+/* Remove it with all that is in it, however deep and whatever its permissions;
+ * "" is allowed. */
 void folder_remove(const char *path);
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -85,15 +86,16 @@ is_free(const struct sockaddr_in *address)
 	return good;
 }
 
-/* A name in the network namespace, which one process can have at a time. */
+/* A name in the network namespace, which one process can have at a time.
+ * is_named: else, it is done without. */
 static int
-lock_port(unsigned port)
+lock_port(unsigned port, bool is_named)
 {
 	struct sockaddr_un name = { .sun_family = AF_UNIX };
 	int size, fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	if (fd < 0)
-		return -1;
+	if (fd < 0 || !is_named)
+		return fd;
 	size = snprintf(name.sun_path + 1, sizeof name.sun_path - 1,
 	    "closerace-port-%u", port);
 	if (bind(fd, (struct sockaddr *)&name,
@@ -109,18 +111,20 @@ listener_reserve(struct sockaddr_in *address)
 {
 	static unsigned next;
 
-	if (next == 0)
+	if (next == 0 && getrandom(&next, sizeof next, GRND_NONBLOCK) < 0)
 		next = (unsigned)getpid();
 	*address = (struct sockaddr_in){ .sin_family = AF_INET };
 	address->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	for (int i = 0; i < N_PORTS; i++) {
+	/* Anybody can have all the names; then it is chance alone that keeps
+	 * two harnesses apart. */
+	for (unsigned i = 0; i < 2 * N_PORTS; i++) {
 		unsigned port = FIRST_PORT + next++ % N_PORTS;
 		int fd;
 
 		address->sin_port = htons((in_port_t)port);
 		if (!is_free(address))
 			continue;
-		fd = lock_port(port);
+		fd = lock_port(port, i < N_PORTS);
 		if (fd >= 0)
 			return fd;
 	}

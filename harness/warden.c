@@ -201,7 +201,7 @@ stand_guard(const struct warden_order *o, int leash_fd, int report_fd)
 	bool ended = false;
 
 	setpgid(0, 0);
-	prctl(PR_SET_NAME, "closerace-ward");
+	prctl(PR_SET_NAME, "race-warden"); /* not for `pkill closerace` */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);

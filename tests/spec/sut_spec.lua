@@ -224,6 +224,13 @@ describe("a program that listens by itself", function()
     end
   end)
 
+  it("and is busy instead, is given up when the lab's deadline is over", function()
+    local lab <close> = race.lab { deadline_ms = 200 }
+    assert.error_matches(function()
+      lab:sut { to = lab:backend(), argv = { "sh", "-c", "echo busy; while :; do :; done", "sh", "$LISTEN" } }
+    end, "but the lab's deadline is over; it said: busy$")
+  end)
+
   it("and never does, is told so with its own words, as soon as it rests", function()
     local lab <close> = race.lab { deadline_ms = 10000 }
     local backend = lab:backend()

@@ -1,8 +1,13 @@
 /* The ports on which programs listen by themselves. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -66,6 +71,35 @@ listen_on(unsigned port)
 	return -1;
 }
 
+/* Anybody can have the names by which harnesses keep out of one another's way. */
+static void
+all_names_taken(void)
+{
+	struct rlimit limit;
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	unsigned n = 0, port;
+	int fd;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	for (port = 20000; port < 20000 + A_ROUND; port++) {
+		int size = snprintf(name.sun_path + 1, sizeof name.sun_path - 1,
+		    "closerace-port-%u", port);
+
+		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		n += fd >= 0 &&
+		    (bind(fd, (struct sockaddr *)&name,
+			 (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
+			     1 + (size_t)size)) == 0 ||
+			errno == EADDRINUSE);
+	}
+	port = reserve(&fd);
+	CHECK(n < A_ROUND || port != 0,
+	    "who has all the names keeps nobody from a port%s",
+	    n < A_ROUND ? " # SKIP too few descriptors" : "");
+}
+
 int
 main(void)
 {
@@ -87,5 +121,6 @@ main(void)
 	    "one on which somebody listens is passed over");
 	close(program);
 	close(other_fd);
+	all_names_taken();
 	return CHECK_DONE();
 }

@@ -80,7 +80,7 @@ daemonize(void)
 
 /* Returns: as warden_start(). */
 static int
-start(struct scene *s, int listen_fd, const char *const argv[])
+start(struct scene *s, int listen_fd, const char *argv[])
 {
 	static char place[] = "PLACE=here";
 	char *env[] = { place, NULL };
@@ -99,6 +99,9 @@ start(struct scene *s, int listen_fd, const char *const argv[])
 	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	close(fd);
 	s->said_fd = output[0];
+	for (size_t i = 0; argv[i] != NULL; i++)
+		if (argv[i][0] == '\0')
+			argv[i] = s->dir; /* "": its directory */
 	fflush(stdout); /* under valgrind even _exit() writes what is left */
 	order.output_fd = order.error_fd = output[1];
 	error = warden_start(&s->warden, &order);
@@ -212,6 +215,51 @@ ends(void)
 	finish(&s);
 	CHECK(kill(s.warden.program, 0) != 0, "and is killed");
 	CHECK(!exists(s.dir), "its directory is removed, too");
+}
+
+/* What a program may leave in its directory. */
+static int
+litter(void)
+{
+	char name[201];
+
+	memset(name, 'x', sizeof name - 1);
+	name[sizeof name - 1] = '\0';
+	if (mkdir("locked", 0700) != 0 || mkdir("locked/below", 0700) != 0 ||
+	    symlink("/", "locked/link") != 0 || chmod("locked/below", 0) != 0 ||
+	    chmod("locked", 0500) != 0)
+		return 1;
+	for (int depth = 0; depth < 100; depth++)
+		if (mkdir(name, 0500 | (depth < 99 ? 0200 : 0)) != 0 ||
+		    chdir(name) != 0)
+			return 2;
+	return 0;
+}
+
+static void
+leaves_litter(bool as_root)
+{
+	const char *argv[] = { self, "litter", "", NULL };
+	struct scene s;
+	int status = -1;
+	pid_t us;
+
+	fflush(stdout);
+	us = fork();
+	if (us == 0) {
+		if (!as_root && setuid(65534) != 0)
+			_exit(77);
+		start(&s, -1, argv);
+		status = wait_for_end(&s);
+		finish(&s);
+		_exit(status == 0 ? exists(s.dir) : 3);
+	}
+	waitpid(us, &status, 0);
+	status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	CHECK(status == 0 || status == 77,
+	    "a directory that is locked, or too deep for a path, is removed "
+	    "(%d)%s",
+	    status, status == 77 ? " # SKIP not root" : "");
 }
 
 static void
@@ -396,6 +444,8 @@ int
 main(int argc, char **argv)
 {
 	self = argv[0];
+	if (argc > 2)
+		return chdir(argv[2]) == 0 ? litter() : 4;
 	if (argc > 1)
 		return strcmp(argv[1], "tell") == 0 ? tell_all() : daemonize();
 	cannot_run("./no-such-program", ENOENT);
@@ -403,6 +453,8 @@ main(int argc, char **argv)
 	ends();
 	sees();
 	holds();
+	leaves_litter(true);
+	leaves_litter(false);
 	ends_unseen();
 	daemon_ends();
 	daemon_ends_with_us();
