@@ -20,7 +20,8 @@ describe("a run", function()
       "trial get/reused/arrival/fin/crossing/none/cl" } do
     it("that lacks descriptors judges nobody: " .. command, function()
       for _, n in ipairs { 10, 12, 16, 20, 24 } do
-        is_trouble(shell.run(("ulimit -n %d; %s %s"):format(n, closerace, command)), { "descriptors", "Too many open files" })
+        local result = shell.run(("ulimit -n %d; %s %s"):format(n, closerace, command))
+        is_trouble(result, { "descriptors", "Too many open files" })
       end
     end)
   end
