@@ -5,6 +5,14 @@
  * enter() is the only place where a state changes, run() the only one where
  * an actor is freed in operation.  run() never runs inside itself: whoever
  * wants another actor to move pokes it, and it runs next.
+ *
+ * One event is one *turn*: of its actor, and of those that poke one another
+ * from there.  A turn reads and steps only so much; what is left waits in the
+ * proxy's list `later` for the loop's next pass.  event_active() would not do:
+ * libevent goes on with what is active until nothing is, and only then asks
+ * epoll for others.  A timer of no time at all fires in the next pass, after
+ * what epoll has told; and as there is one for the whole list, the order is
+ * that in which the actors came.
  */
 #include "proxy/actor.h"
 
@@ -19,9 +27,9 @@
 #include "proxy/internal.h"
 
 enum {
-	READS_MAX = 64,	 /* of one actor in one run */
-	LENT_MIN = 4096, /* bytes that are worth more than a copy */
-	RUNS_MAX = 16	 /* of poked actors, before the loop has its turn */
+	LENT_MIN = 4096,     /* bytes that are worth more than a copy */
+	TURN_BYTES = 262144, /* that are read in one turn */
+	TURN_STEPS = 64	     /* in one turn; an exchange takes some ten */
 };
 
 struct proxy_event
@@ -129,34 +137,55 @@ note_edge(struct proxy_actor *a, short what)
 		a->end_behind = true;
 }
 
-/* There is more to read, but it is somebody else's turn.  An edge-triggered
- * socket tells what is there already only when it is registered anew. */
-static void
-yield(struct proxy_actor *a)
-{
-	turn_away(a);
-	if (listen_to(a) != 0)
-		event_active(a->event, EV_READ, 0);
-}
-
 /* --------------------------------------------------------------- running -- */
 
 static void
-leave_ready(struct proxy_actor *a)
+leave_list(struct proxy_actor *a)
 {
-	TAILQ_REMOVE(&a->proxy->ready, a, ready_link);
-	a->ready = false;
+	TAILQ_REMOVE(a->waits_in, a, wait_link);
+	a->waits_in = NULL;
+}
+
+static void
+wait_in(struct proxy_actor *a, struct actor_list *list)
+{
+	a->waits_in = list;
+	TAILQ_INSERT_TAIL(list, a, wait_link);
+}
+
+static void
+ask_for_pass(struct proxy *p)
+{
+	const struct timeval at_once = { 0, 0 };
+
+	if (event_add(p->pass, &at_once) != 0)
+		event_active(p->pass, EV_TIMEOUT, 0);
+}
+
+/* It has more to do, but it is the others' turn. */
+static void
+defer(struct proxy_actor *a)
+{
+	struct proxy *p = a->proxy;
+
+	if (TAILQ_EMPTY(&p->later))
+		ask_for_pass(p);
+	a->latches |= LATCH_POKED;
+	a->deferred_in = p->n_passes;
+	wait_in(a, &p->later);
 }
 
 static void
 run(struct proxy_actor *a)
 {
+	struct proxy *p = a->proxy;
 	int next;
 
 	assert(!a->running);
 	a->running = true;
-	a->n_reads = 0;
-	while (may_step(a)) {
+	a->cut_short = false;
+	while (p->steps_left > 0 && may_step(a)) {
+		p->steps_left--;
 		a->entered = false;
 		a->latches &= ~(unsigned)LATCH_POKED;
 		next = a->machine->states[a->state].step(a);
@@ -168,27 +197,43 @@ run(struct proxy_actor *a)
 	a->running = false;
 	if (a->state == a->machine->last && !a->held)
 		a->machine->release(a);
-	else if (a->n_reads > READS_MAX)
-		yield(a);
+	else if (a->cut_short || (p->steps_left == 0 && may_step(a)))
+		defer(a);
 }
 
 /* Run an actor, and then whom it poked: most pokes need no event. */
 static void
-run_all(struct proxy_actor *a)
+take_turn(struct proxy_actor *a)
 {
 	struct proxy *p = a->proxy;
 
 	p->running = true;
+	p->steps_left = TURN_STEPS;
+	p->bytes_left = TURN_BYTES;
 	run(a);
-	for (int i = 0; i < RUNS_MAX && (a = TAILQ_FIRST(&p->ready)); i++) {
-		leave_ready(a);
-		run(a);
+	while ((a = TAILQ_FIRST(&p->ready)) != NULL) {
+		leave_list(a);
+		if (p->steps_left > 0)
+			run(a);
+		else
+			defer(a);
 	}
 	p->running = false;
-	while ((a = TAILQ_FIRST(&p->ready)) != NULL) {
-		leave_ready(a);
-		event_active(a->event, EV_TIMEOUT, 0);
+}
+
+void
+actor_pass(struct proxy *p)
+{
+	struct proxy_actor *a;
+
+	p->n_passes++;
+	while ((a = TAILQ_FIRST(&p->later)) != NULL &&
+	    a->deferred_in != p->n_passes) {
+		leave_list(a);
+		take_turn(a);
 	}
+	if (a != NULL)
+		ask_for_pass(p);
 }
 
 static void
@@ -197,7 +242,8 @@ on_event(evutil_socket_t fd, short what, void *arg)
 	struct proxy_actor *a = arg;
 
 	note_edge(a, what);
-	run_all(a);
+	if (a->waits_in == NULL)
+		take_turn(a); /* else it will have one in the list's */
 }
 
 static void
@@ -250,8 +296,8 @@ actor_close(struct proxy_actor *a)
 	struct proxy_event e = actor_event(a, PROXY_CLOSED);
 
 	actor_tell(a, &e);
-	if (a->ready)
-		leave_ready(a);
+	if (a->waits_in != NULL)
+		leave_list(a);
 	TAILQ_REMOVE(
 	    a->machine->is_upstream ? &p->upstreams : &p->sessions, a, link);
 	p->clock.timer_free(a->timer);
@@ -270,14 +316,12 @@ actor_poke(struct proxy_actor *a)
 	struct proxy *p = a->proxy;
 
 	a->latches |= LATCH_POKED;
-	if (a->running || a->ready)
+	if (a->running || a->waits_in != NULL)
 		return;
-	if (!p->running) {
+	if (p->running)
+		wait_in(a, &p->ready);
+	else
 		event_active(a->event, EV_TIMEOUT, 0);
-		return;
-	}
-	a->ready = true;
-	TAILQ_INSERT_TAIL(&p->ready, a, ready_link);
 }
 
 void
@@ -321,10 +365,13 @@ struct io_result
 actor_read(struct proxy_actor *a, void *bytes, size_t size)
 {
 	struct io_result r = { IO_AGAIN, 0, 0 };
+	struct proxy *p = a->proxy;
 
-	if (++a->n_reads > READS_MAX)
+	a->cut_short = p->bytes_left == 0;
+	if (a->cut_short)
 		return r;
 	r = io_read(a->fd, bytes, size);
+	p->bytes_left -= r.n < p->bytes_left ? r.n : p->bytes_left;
 	if (r.outcome == IO_DONE)
 		tell_bytes(a, PROXY_READ, bytes, r.n);
 	if (r.outcome != IO_DONE || (r.n < size && !a->end_behind))

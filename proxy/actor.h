@@ -21,6 +21,9 @@
 
 struct event;
 struct exchange;
+struct proxy_actor;
+
+TAILQ_HEAD(actor_list, proxy_actor);
 
 enum actor_latch {
 	LATCH_READABLE = 1,
@@ -53,7 +56,9 @@ struct proxy_actor {
 	struct exchange *exchange; /* that it serves, NULL: none */
 	struct event *event;
 	void *timer;
-	TAILQ_ENTRY(proxy_actor) link, ready_link;
+	TAILQ_ENTRY(proxy_actor) link, wait_link;
+	struct actor_list *waits_in; /* the proxy's ready or later, or NULL */
+	unsigned long deferred_in;   /* to `later` in that pass */
 	unsigned long serial;
 	int fd;
 	int state;
@@ -64,14 +69,11 @@ struct proxy_actor {
 	bool held;
 	bool armed; /* the timer, and it has not fired */
 	bool running;
-	bool ready;	  /* waits in the proxy's list for its turn */
 	bool reset;	  /* close by reset */
 	bool peer_closed; /* FIN or RST was seen */
-	unsigned n_reads; /* in this run */
+	bool cut_short;	  /* a read was put off: its turn is over */
 	int error;	  /* the first one of its socket */
 };
-
-TAILQ_HEAD(actor_list, proxy_actor);
 
 /* Bring an actor to life in its first state; it steps from the event loop.
  *
@@ -81,6 +83,9 @@ TAILQ_HEAD(actor_list, proxy_actor);
  */
 bool actor_open(struct proxy_actor *, struct proxy *, int fd,
     const struct actor_machine *, int first, unsigned long serial);
+
+/* A new pass of the loop: those that were cut short before it have a turn. */
+void actor_pass(struct proxy *);
 
 /* Tell CLOSED, close the socket, free event and timer, leave its list. */
 void actor_close(struct proxy_actor *);
@@ -97,8 +102,9 @@ void actor_arm(struct proxy_actor *, int ms);
 void actor_ask_for_writable(struct proxy_actor *);
 
 /* Read or write once; the watcher is told, the latches and the first error
- * are kept.  A peer that sends faster than it is read gets AGAIN after some
- * reads, so that the others have their turn. */
+ * are kept.  A peer that sends faster than it is read gets AGAIN when so much
+ * was read in this turn, and cut_short is set: it steps again in the loop's
+ * next pass. */
 struct io_result actor_read(struct proxy_actor *, void *bytes, size_t size);
 /* Read at most size bytes into a buffer.  Errors: ENOMEM, too.
  *

@@ -31,7 +31,13 @@ struct proxy {
 	struct actor_list sessions, upstreams;
 	struct actor_list ready; /* poked; they run when the one that runs is
 				    done */
-	bool running;
+	/* cut short; they run in the loop's next pass, which `pass` tells */
+	struct actor_list later;
+	struct event *pass;
+	unsigned long n_passes; /* that found somebody in `later` */
+	bool running;		/* an actor has its turn; left of it is: */
+	unsigned steps_left;
+	size_t bytes_left; /* to read */
 	size_t n_sessions, n_upstreams;
 	struct server servers[PROXY_UPSTREAMS_MAX];
 	size_t n_servers;

@@ -12,6 +12,12 @@
 #include "proxy/session.h"
 #include "proxy/upstream.h"
 
+static void
+on_pass(evutil_socket_t fd, short what, void *proxy)
+{
+	actor_pass(proxy);
+}
+
 struct proxy *
 proxy_new(struct event_base *base, const struct proxy_options *options,
     const struct proxy_clock *clock, proxy_watch_fn *watch, void *watch_arg)
@@ -20,6 +26,11 @@ proxy_new(struct event_base *base, const struct proxy_options *options,
 
 	if (p == NULL)
 		return NULL;
+	p->pass = evtimer_new(base, on_pass, p);
+	if (p->pass == NULL) {
+		free(p);
+		return NULL;
+	}
 	p->base = base;
 	p->options = *options;
 	p->clock = clock != NULL ? *clock : proxy_clock_libevent(base);
@@ -29,6 +40,7 @@ proxy_new(struct event_base *base, const struct proxy_options *options,
 	TAILQ_INIT(&p->sessions);
 	TAILQ_INIT(&p->upstreams);
 	TAILQ_INIT(&p->ready);
+	TAILQ_INIT(&p->later);
 	p->n_servers = options->n_upstreams;
 	for (size_t i = 0; i < p->n_servers; i++) {
 		p->servers[i].address = &p->options.upstreams[i];
@@ -212,6 +224,7 @@ close_all(struct proxy *p)
 		session_close(TAILQ_FIRST(&p->sessions));
 	while (!TAILQ_EMPTY(&p->upstreams))
 		upstream_close(TAILQ_FIRST(&p->upstreams));
+	event_del(p->pass);
 }
 
 void
@@ -221,6 +234,7 @@ proxy_free(struct proxy *p)
 		return;
 	stop_listening(p);
 	close_all(p);
+	event_free(p->pass);
 	free_spare_exchanges(p);
 	buffer_free(&p->scratch);
 	free(p);

@@ -239,7 +239,8 @@ upstream_idle(struct upstream *u)
 		pool_remove(&u->server->pool, &u->entry);
 		return UPSTREAM_SPENT;
 	}
-	if (!u->entry.parked)
+	/* Who was cut short has not looked at what lies there. */
+	if (!u->entry.parked && !a->cut_short)
 		park(u);
 	return UPSTREAM_IDLE;
 }

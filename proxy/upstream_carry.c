@@ -109,7 +109,9 @@ look_for_response(struct upstream *u, enum upstream_state stay)
 			actor_poke(x->session);
 		r = fill(u);
 		if (r.outcome == IO_AGAIN)
-			return u->write_failed ? upstream_lost(u) : stay;
+			return u->write_failed && !u->actor.cut_short
+			    ? upstream_lost(u)
+			    : stay;
 		if (r.outcome != IO_DONE)
 			return upstream_lost(u);
 	}

@@ -61,6 +61,7 @@ struct stage {
 	unsigned long n_upstreams;
 	struct proxy_account account; /* the last one */
 	unsigned n_accounts;
+	void (*also)(struct stage *, const struct proxy_event *); /* or NULL */
 	char seen[8192]; /* checkpoints, in order, each behind a space */
 	char heard[65536];
 };
@@ -178,6 +179,8 @@ stage_watch(void *arg, const struct proxy_event *e)
 	struct stage *s = arg;
 	size_t n = strlen(s->seen);
 
+	if (s->also != NULL)
+		s->also(s, e);
 	switch (e->what) {
 	case PROXY_OPENED:
 		s->n_opened++;
