@@ -83,6 +83,14 @@ fill(struct upstream *u)
 	return r;
 }
 
+/* Did the last AGAIN say that nothing is there, rather than that it may not be
+ * read yet? */
+static bool
+is_silent(const struct upstream *u)
+{
+	return !u->actor.cut_short && exchange_takes_content(u->actor.exchange);
+}
+
 /* Read up to the beginning of a final response.  Out: READING (there it is),
  * stay (not yet), SPENT (none will come). */
 static enum upstream_state
@@ -109,7 +117,7 @@ look_for_response(struct upstream *u, enum upstream_state stay)
 			actor_poke(x->session);
 		r = fill(u);
 		if (r.outcome == IO_AGAIN)
-			return u->write_failed && !u->actor.cut_short
+			return u->write_failed && is_silent(u)
 			    ? upstream_lost(u)
 			    : stay;
 		if (r.outcome != IO_DONE)

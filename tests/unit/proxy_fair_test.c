@@ -221,6 +221,61 @@ flood_tunnel(void)
 	"..................................................\r\n"
 #define CHUNK_OF_1 "1\r\n.\r\n"
 
+/* ------------------------------------------- a turn that ends too early ---- */
+
+enum { WIDE = 4 << 20, HINT_BYTES = 30000, N_HINTS = 12 };
+
+static bool is_wide;
+
+/* Let a whole answer wait unread in the upstream connection. */
+static void
+widen(struct stage *s, const struct proxy_event *e)
+{
+	int size = WIDE;
+
+	if (e->what == PROXY_OPENED &&
+	    strncmp(e->checkpoint, "upstream.", 9) == 0)
+		is_wide = setsockopt(e->fd, SOL_SOCKET, SO_RCVBUFFORCE, &size,
+			      sizeof size) == 0;
+}
+
+/* What the backend has said before it reset the connection is read to its end,
+ * although it is more than a turn may read. */
+static void
+answer_before_reset(void)
+{
+	static char hint[HINT_BYTES];
+	struct stage *s = &stage;
+	int client, conn;
+
+	stage_open(s, NULL);
+	s->also = widen;
+	client = stage_client(s);
+	stage_say(s, client, LONG_UP "begins");
+	conn = stage_accept(s);
+	stage_hear(s, conn, "\r\n\r\n");
+	snprintf(hint, sizeof hint, "HTTP/1.1 103 Early Hints\r\nX: %0*d",
+	    HINT_BYTES - 35, 0);
+	strcat(hint, "\r\n\r\n");
+	/* The first that the loop hears of; what it sends on fails. */
+	send(client, "goes on", 7, MSG_NOSIGNAL);
+	for (int i = 0; i < N_HINTS; i++)
+		send(conn, hint, strlen(hint), MSG_NOSIGNAL);
+	send(conn, OK_2, sizeof OK_2 - 1, MSG_NOSIGNAL);
+	stage_reset(s, conn);
+	for (int i = 0; i < STAGE_TURNS && s->n_accounts == 0; i++) {
+		stage_turn(s);
+		empty(client);
+	}
+	if (is_wide)
+		CHECK(s->account.status == 200,
+		    "an answer of several turns outlives the reset behind it");
+	else
+		printf("# without CAP_NET_ADMIN no such answer can wait\n");
+	close(client);
+	stage_close(s);
+}
+
 int
 main(void)
 {
@@ -234,5 +289,6 @@ main(void)
 	flood_proxy("what comes after a refused request", "BAD\r\n\r\n",
 	    "0123456789abcdef");
 	flood_proxy("requests that no backend takes", "", GET);
+	answer_before_reset();
 	return CHECK_DONE();
 }
