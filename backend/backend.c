@@ -108,9 +108,11 @@ on_unfinished(evutil_socket_t fd, short what, void *arg)
 static void
 drive_later(void *arg)
 {
+	const struct timeval at_once = { 0, 0 };
 	struct backend *b = arg;
 
-	event_active(b->unfinished, EV_TIMEOUT, 0);
+	/* In the loop's next pass; event_active() would mean this one. */
+	event_add(b->unfinished, &at_once);
 }
 
 /* -------------------------------------------------------------- listener -- */
@@ -258,6 +260,8 @@ set_up(struct backend *b)
 	b->home.ledger = ledger_new();
 	b->home.scratch = malloc(VALVE_SCRATCH_SIZE);
 	b->unfinished = event_new(b->home.base, -1, 0, on_unfinished, b);
+	if (!pass_init(&b->home.pass, b->home.base, valve_run_entry))
+		return false;
 	if (b->home.ledger == NULL || b->home.scratch == NULL ||
 	    b->unfinished == NULL)
 		return false;
@@ -324,6 +328,7 @@ backend_free(struct backend *b)
 	each_valve(b, valve_free);
 	clear_remains(&b->home, ending_forget);
 	valve_home_close_spare(&b->home);
+	pass_free(&b->home.pass);
 	origin_free(b->home.origin);
 	witness_free(b->witness);
 	if (b->unfinished != NULL)

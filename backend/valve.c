@@ -26,8 +26,8 @@
 #include "backend/server.h"
 #include "backend/stream.h"
 
-/* So many steps, then others have their turn. */
-#define ROUNDS_MAX 256
+/* So many steps, each of 64 KiB at most, then others have their turn. */
+#define ROUNDS_MAX 8
 
 typedef enum valve_state step_fn(struct valve *);
 
@@ -319,7 +319,7 @@ relay(struct valve *v)
 		if (!moved)
 			return come_to_rest(v);
 	}
-	valve_wake(v);
+	pass_wait(&v->home->pass, &v->pass);
 	return v->state;
 }
 
@@ -371,7 +371,11 @@ lingering(struct valve *v)
 		enter_arrived(v);
 		return VALVE_LINGERING;
 	}
-	while (v->readable) {
+	for (int i = 0; v->readable; i++) {
+		if (i == ROUNDS_MAX) {
+			pass_wait(&v->home->pass, &v->pass);
+			break;
+		}
 		r = stream_read(v->fd, bytes, VALVE_SCRATCH_SIZE);
 		if (r.outcome == STREAM_AGAIN) {
 			v->readable = false;
@@ -422,6 +426,7 @@ bury(struct valve *v)
 	struct backend_conn *facts = valve_facts(v);
 	unsigned n = v->n;
 
+	pass_leave(&home->pass, &v->pass);
 	home->clock.timer_free(v->idle_timer);
 	home->clock.timer_free(v->keep_timer);
 	valve_close_inner(v);
@@ -466,6 +471,12 @@ valve_run(struct valve *v)
 	v->running = false;
 	if (v->state == VALVE_GONE)
 		bury(v);
+}
+
+void
+valve_run_entry(struct pass_entry *e)
+{
+	valve_run((struct valve *)((char *)e - offsetof(struct valve, pass)));
 }
 
 static void

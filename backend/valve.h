@@ -18,6 +18,7 @@
 #include "backend/ending.h"
 #include "backend/follow.h"
 #include "backend/origin.h"
+#include "backend/pass.h"
 #include "backend/unread.h"
 
 #define VALVE_SCRATCH_SIZE (64 * 1024) /* also the longest head peeked at */
@@ -39,6 +40,7 @@ struct valve_home {
 	size_t n_faults;
 	struct backend_conn *conns; /* facts, by number, from 1 */
 	char *scratch;		    /* VALVE_SCRATCH_SIZE */
+	struct pass pass; /* of the loop; for those that had their turn */
 	backend_watch_fn *watch;
 	void *watch_arg;
 	/* Returns: NULL where packets cannot be seen */
@@ -86,6 +88,7 @@ struct valve {
 	enum valve_state state;
 	bool running;
 	bool broken; /* nothing more can be done with it */
+	struct pass_entry pass;
 	struct sockaddr_in peer;
 
 	/* the peer's socket; latches are set by events and cleared by the
@@ -180,8 +183,10 @@ struct valve *valve_new(
 /* Reset the connection, free everything. */
 void valve_free(struct valve *);
 
-/* Do everything that can be done now.  The valve may be gone afterwards. */
+/* Do what can be done now, at most a turn's share of it.  The valve may be gone
+ * afterwards. */
 void valve_run(struct valve *);
+void valve_run_entry(struct pass_entry *);
 
 /* Do so from the event loop. */
 void valve_wake(struct valve *);
