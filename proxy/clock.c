@@ -5,35 +5,45 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { COARSE_MS = 10 };
-
 /* Most timers are moved or cancelled long before they are due, twice in every
  * request.  So that costs nothing: the event stays where it is, and when it
- * fires too early, it is added again for what is left. */
+ * fires too early, it is added again for what is left.  For the same reason the
+ * time of arming is that of the coarse clock, which is cheap, and behind by up
+ * to a tick: taken as a tick more, it is never before the true time.  libevent
+ * counts from such a time, too, and from the beginning of its pass.  So the
+ * exact clock is asked whether the time has come, but only when an event has
+ * fired.
+ */
 struct timer {
 	struct event *event;
 	proxy_fire_fn *fire;
 	void *arg;
-	int64_t due_ms; /* 0: not armed */
-	int64_t set_ms; /* when the event will fire; 0: it is not added */
+	int64_t tick_us; /* of the coarse clock */
+	int64_t due_us;	 /* 0: not armed */
+	int64_t set_us;	 /* when the event will fire; 0: it is not added */
 };
 
 static int64_t
-now_ms(void)
+us_of(struct timespec t)
+{
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static int64_t
+read_us(clockid_t clock)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	clock_gettime(clock, &t);
+	return us_of(t);
 }
 
 static void
-set(struct timer *t, int64_t ms)
+set(struct timer *t, int64_t us)
 {
-	struct timeval tv = { .tv_sec = ms / 1000,
-		.tv_usec = ms % 1000 * 1000 };
+	struct timeval tv = { .tv_sec = us / 1000000, .tv_usec = us % 1000000 };
 
-	t->set_ms = t->due_ms;
+	t->set_us = t->due_us;
 	event_add(t->event, &tv);
 }
 
@@ -41,17 +51,16 @@ static void
 on_timeout(evutil_socket_t fd, short what, void *arg)
 {
 	struct timer *t = arg;
-	int64_t left_ms = t->due_ms - now_ms();
+	int64_t left_us = t->due_us - read_us(CLOCK_MONOTONIC);
 
-	t->set_ms = 0;
-	if (t->due_ms == 0)
+	t->set_us = 0;
+	if (t->due_us == 0)
 		return;
-	/* The coarse clock is some milliseconds behind. */
-	if (left_ms > COARSE_MS) {
-		set(t, left_ms);
+	if (left_us > 0) {
+		set(t, left_us);
 		return;
 	}
-	t->due_ms = 0;
+	t->due_us = 0;
 	t->fire(t->arg);
 }
 
@@ -59,10 +68,14 @@ static void *
 timer_new(void *base, proxy_fire_fn *fire, void *fire_arg)
 {
 	struct timer *t = malloc(sizeof *t);
+	struct timespec tick = { 0 };
 
 	if (t == NULL)
 		return NULL;
-	*t = (struct timer){ .fire = fire, .arg = fire_arg };
+	clock_getres(CLOCK_MONOTONIC_COARSE, &tick);
+	*t = (struct timer){
+		.fire = fire, .arg = fire_arg, .tick_us = us_of(tick) + 1
+	};
 	t->event = evtimer_new(base, on_timeout, t);
 	if (t->event == NULL) {
 		free(t);
@@ -76,9 +89,9 @@ timer_arm(void *timer, int64_t ms)
 {
 	struct timer *t = timer;
 
-	t->due_ms = now_ms() + ms;
-	if (t->set_ms == 0 || t->due_ms < t->set_ms)
-		set(t, ms);
+	t->due_us = read_us(CLOCK_MONOTONIC_COARSE) + t->tick_us + ms * 1000;
+	if (t->set_us == 0 || t->due_us < t->set_us)
+		set(t, ms * 1000);
 }
 
 static void
@@ -86,7 +99,7 @@ timer_cancel(void *timer)
 {
 	struct timer *t = timer;
 
-	t->due_ms = 0;
+	t->due_us = 0;
 }
 
 static void
@@ -103,10 +116,7 @@ timer_free(void *timer)
 static int64_t
 now_us(void *base)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+	return read_us(CLOCK_MONOTONIC);
 }
 
 struct proxy_clock
