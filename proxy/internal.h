@@ -26,7 +26,7 @@ struct proxy {
 	unsigned tells; /* of PROXY_TELL() */
 
 	struct event *listener; /* NULL: accepts nobody */
-	bool starved;		/* no descriptor was left to accept with */
+	bool starved;		/* there was nothing to accept with */
 	bool draining;
 	struct actor_list sessions, upstreams;
 	struct actor_list ready; /* poked; they run when the one that runs is

@@ -104,15 +104,23 @@ proxy_set_retry_list(struct proxy *p, const struct retry_list *list)
 
 static void on_client(evutil_socket_t, short, void *);
 
+/* until it is tried again to accept */
+enum { STARVED_MS = 100 };
+
 /* A level-triggered listener tells as long as somebody waits: one accept a turn
- * is enough, and none is in vain.  But without a descriptor to accept with it
- * would spin; an edge-triggered one then tells of the next client only. */
+ * is enough, and none is in vain.  But where the kernel has nothing to accept
+ * with (no descriptor, no memory) it would spin.  An edge-triggered one tells of
+ * the next client only, and besides it is tried again now and then: in real
+ * time, whatever the proxy's clock says, for it is the machine that lacks
+ * something. */
 static int
-listen_by(struct proxy *p, int fd, short trigger)
+listen_by(struct proxy *p, int fd, bool starved)
 {
-	event_assign(p->listener, p->base, fd, EV_READ | EV_PERSIST | trigger,
-	    on_client, p);
-	return event_add(p->listener, NULL);
+	const struct timeval pause = { .tv_usec = STARVED_MS * 1000 };
+
+	event_assign(p->listener, p->base, fd,
+	    EV_READ | EV_PERSIST | (starved ? EV_ET : 0), on_client, p);
+	return event_add(p->listener, starved ? &pause : NULL);
 }
 
 static void
@@ -122,7 +130,7 @@ set_starved(struct proxy *p, bool starved)
 		return;
 	p->starved = starved;
 	event_del(p->listener);
-	listen_by(p, event_get_fd(p->listener), starved ? EV_ET : 0);
+	listen_by(p, event_get_fd(p->listener), starved);
 }
 
 static void
@@ -167,7 +175,7 @@ proxy_listen(struct proxy *p, int fd)
 		io_no_delay(fd); /* what it accepts inherits it */
 		errno = ENOMEM;
 		p->listener = event_new(p->base, fd, EV_READ, on_client, p);
-		if (p->listener != NULL && listen_by(p, fd, 0) == 0) {
+		if (p->listener != NULL && listen_by(p, fd, false) == 0) {
 			open_spares(p);
 			return 0;
 		}
