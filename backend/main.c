@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -420,12 +421,27 @@ run(struct program *p)
 	return status;
 }
 
+/* A standard descriptor that is closed would become a socket's, and what is said
+ * would go there.  What is read-only still says that it cannot be written. */
+static void
+open_standard(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDONLY);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int
 main(int argc, char **argv)
 {
 	struct program p = { 0 };
 	int status;
 
+	open_standard();
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--help") == 0) {
 			print_help();
@@ -438,6 +454,8 @@ main(int argc, char **argv)
 		}
 	}
 	signal(SIGPIPE, SIG_IGN);
+	signal(
+	    SIGXFSZ, SIG_IGN); /* a file at its limit is a write that fails */
 	status = read_arguments(&p, argc, argv);
 	if (status == 0) {
 		p.base = new_base();

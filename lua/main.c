@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <lualib.h>
 #include <poll.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -178,6 +179,20 @@ run_command(lua_State *L, int argc, char **argv)
 	return end_output(status);
 }
 
+/* A standard descriptor that is closed would become a socket's, and what is said
+ * would go there.  What is read-only still says that it cannot be written. */
+static void
+open_standard(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDONLY);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 /* `closerace proxy` and `closerace backend` are programs of their own, beside
  * this one.  Returns only where that program cannot be run. */
 static int
@@ -207,6 +222,7 @@ main(int argc, char **argv)
 	lua_State *L;
 	int status;
 
+	open_standard();
 	if (argc > 1 &&
 	    (strcmp(argv[1], "proxy") == 0 || strcmp(argv[1], "backend") == 0))
 		return become_sibling(argv);
@@ -217,6 +233,8 @@ main(int argc, char **argv)
 	}
 	interrupted_state = L;
 	signal(SIGPIPE, SIG_IGN);
+	signal(
+	    SIGXFSZ, SIG_IGN); /* a file at its limit is a write that fails */
 	sigaddset(&interrupt.sa_mask, SIGINT);
 	sigaddset(&interrupt.sa_mask, SIGTERM);
 	sigaction(SIGINT, &interrupt, NULL);

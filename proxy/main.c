@@ -1,5 +1,6 @@
 /* main.c - closerace-proxy, the proxy as a program of its own. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,20 @@ told_about_itself(int argc, char **argv)
 		}
 	}
 	return false;
+}
+
+/* A standard descriptor that is closed would become a socket's, and what is said
+ * would go there.  What is read-only still says that it cannot be written. */
+static void
+open_standard(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDONLY);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
 }
 
 /* Two descriptors a client, and the pool: the soft limit is for others. */
@@ -70,6 +85,7 @@ main(int argc, char **argv)
 	int listeners[ARGUMENTS_WORKERS_MAX];
 	char error[1024];
 
+	open_standard();
 	if (told_about_itself(argc, argv))
 		return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 	if (arguments_read(&a, argc, argv, error, sizeof error) != 0) {
@@ -77,6 +93,8 @@ main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	signal(SIGPIPE, SIG_IGN);
+	signal(
+	    SIGXFSZ, SIG_IGN); /* a file at its limit is a write that fails */
 	raise_limit();
 	p.arguments = &a;
 	p.admin_fd = -1;

@@ -159,9 +159,13 @@ log_n_lost(const struct log *l)
 static int
 open_stdout(int flags)
 {
+	int mode = fcntl(STDOUT_FILENO, F_GETFL), fd = -1;
 	struct stat st;
-	int fd = -1;
 
+	if (mode < 0 || (mode & O_ACCMODE) == O_RDONLY) {
+		errno = EBADF;
+		return -1;
+	}
 	if (fstat(STDOUT_FILENO, &st) == 0 && S_ISFIFO(st.st_mode))
 		fd = open("/proc/self/fd/1", flags);
 	return fd >= 0 ? fd : fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
