@@ -1,9 +1,11 @@
 /* address.c - see address.h. */
 #include "proxy/program/address.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 void
 address_write(char out[ADDRESS_TEXT], const struct sockaddr_in *sin)
@@ -60,4 +62,34 @@ address_port(int fd)
 	address_of_socket(text, fd);
 	colon = strrchr(text, ':');
 	return colon != NULL ? atoi(colon + 1) : 0;
+}
+
+/* Is it nothing, or ":PORT"? */
+static bool
+is_port(const char *text)
+{
+	return *text == '\0' ||
+	    (*text == ':' &&
+		strspn(text + 1, "0123456789") == strlen(text + 1));
+}
+
+bool
+address_is_here(const char *host, const char *own)
+{
+	size_t n = strcspn(host, ":"), n_own = strcspn(own, ":");
+	char name[INET_ADDRSTRLEN];
+	struct in_addr address;
+
+	if (strncmp(host, "[::1]", 5) == 0)
+		return is_port(host + 5);
+	if (n >= sizeof name || !is_port(host + n))
+		return false;
+	snprintf(name, sizeof name, "%.*s", (int)n, host);
+	if (inet_pton(AF_INET, name, &address) == 1 &&
+	    ntohl(address.s_addr) >> 24 == 127)
+		return true;
+	if (strcmp(host[n] != '\0' ? host + n : ":80", own + n_own) != 0)
+		return false;
+	return strcasecmp(name, "localhost") == 0 ||
+	    (n == n_own && memcmp(host, own, n) == 0);
 }

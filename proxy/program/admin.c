@@ -2,13 +2,16 @@
 #include "proxy/program/admin.h"
 
 #include <event2/buffer.h>
+#include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/http.h>
+#include <event2/keyvalq_struct.h>
 #include <event2/listener.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 
+#include "proxy/program/address.h"
 #include "proxy/program/say.h"
 
 enum {
@@ -121,6 +124,42 @@ page_of(struct evhttp_request *request)
 	return NULL;
 }
 
+static bool
+is_to_here(struct evhttp_request *request, const char *host)
+{
+	struct evhttp_connection *c = evhttp_request_get_connection(request);
+	char own[ADDRESS_TEXT];
+
+	address_of_socket(
+	    own, bufferevent_getfd(evhttp_connection_get_bufferevent(c)));
+	return address_is_here(host, own);
+}
+
+/* May it be read?  A page of another site that a browser of this machine shows
+ * must not: neither by a request to here, nor by a name of its own that is made
+ * to mean this address ("DNS rebinding"). */
+static bool
+is_allowed(struct evhttp_request *request)
+{
+	struct evkeyvalq *fields = evhttp_request_get_input_headers(request);
+	const char *host = evhttp_find_header(fields, "Host"),
+		   *site = evhttp_find_header(fields, "Sec-Fetch-Site"),
+		   *origin = evhttp_find_header(fields, "Origin");
+	unsigned n_hosts = 0;
+	struct evkeyval *f;
+
+	TAILQ_FOREACH(f, fields, next)
+	n_hosts += evutil_ascii_strcasecmp(f->key, "Host") == 0;
+	if (n_hosts != 1 || !is_to_here(request, host))
+		return false;
+	if (site != NULL && strcmp(site, "none") != 0 &&
+	    strcmp(site, "same-origin") != 0)
+		return false;
+	return origin == NULL ||
+	    (strncmp(origin, "http://", 7) == 0 &&
+		evutil_ascii_strcasecmp(origin + 7, host) == 0);
+}
+
 static void
 on_request(struct evhttp_request *request, void *arg)
 {
@@ -128,7 +167,9 @@ on_request(struct evhttp_request *request, void *arg)
 	enum evhttp_cmd_type method = evhttp_request_get_command(request);
 	struct admin *a = arg;
 
-	if (page == NULL) {
+	if (!is_allowed(request)) {
+		reply_text(request, 403, "Forbidden");
+	} else if (page == NULL) {
 		reply_text(request, HTTP_NOTFOUND, "Not Found");
 	} else if (method != EVHTTP_REQ_GET && method != EVHTTP_REQ_HEAD) {
 		evhttp_add_header(evhttp_request_get_output_headers(request),

@@ -88,7 +88,12 @@ arguments_help(void)
 	printf("\nSIGTERM and SIGINT finish what is in progress; a second one"
 	       " ends at once.\n"
 	       "SIGHUP reads the retry list again and opens the access log"
-	       " again.\n"
+	       " again.\n\n"
+	       "--admin asks for no password: who can connect can read.  But"
+	       " it answers 403\nto web pages of another site (Origin,"
+	       " Sec-Fetch-Site), and to a Host that is\nneither a loopback"
+	       " address nor, with its port, localhost or the address"
+	       " that\nwas connected to.\n\n"
 	       "--help, --version\n\n"
 	       "exit status: 0; 1 for trouble; 2 for wrong usage\n");
 }

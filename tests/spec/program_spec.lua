@@ -57,13 +57,30 @@ local function start_backend(options)
   return server
 end
 
+--- A client of an admin port, which it calls by its address.
+local function admin_client(address)
+  local client = lab:client { to = address }
+  local admin = {}
+
+  function admin.request(_, r)
+    local body = r.body or ""
+    return client:raw(("%s %s HTTP/1.1\r\nHost: %s\r\n%sContent-Length: %d\r\n\r\n%s"):format(r.method or "GET",
+      r.path, address, r.method == "HEAD" and "Connection: close\r\n" or "", #body, body)):wait()
+  end
+
+  return admin
+end
+
 --- A proxy in front of it; with --admin among its options, .admin is a client of that port.
 local function start_proxy(backend, options, prefix)
   options = options or ""
   local server = start(("%s %s --listen 127.0.0.1:0 --upstream %s %s"):format(prefix or "", PROXY,
     type(backend) == "string" and backend or backend.address, options))
   server.address = server:read_until "listening on ([%d.:]+)"
-  if options:find "%-%-admin" then server.admin = lab:client { to = server:read_until "admin on ([%d.:]+)" } end
+  if options:find "%-%-admin" then
+    server.admin_address = server:read_until "admin on ([%d.:]+)"
+    server.admin = admin_client(server.admin_address)
+  end
   return server
 end
 
@@ -534,6 +551,38 @@ describe("closerace-proxy's admin port", function()
     assert.equal(1, exposition.sum(metrics_of(front), "closerace_draining"))
     client:close()
     ends_with(0, front)
+  end)
+
+  it("can be read neither by a page of another site nor under a foreign name", function()
+    local front = start_proxy(NOWHERE, ADMIN)
+    local port = front.admin_address:match ":(%d+)$"
+    local own = "127.0.0.1:" .. port
+    local function status(host, more)
+      local client = lab:client { to = front.admin_address }
+      local reply = client:raw(("GET /status HTTP/1.1\r\n%s%s\r\n"):format(host and ("Host: %s\r\n"):format(host) or "",
+        more and more .. "\r\n" or "")):wait()
+      client:close()
+      return reply.status
+    end
+    for _, host in ipairs { own, "127.0.0.1", "127.0.0.1:9", "127.9.9.9:" .. port, "localhost:" .. port,
+      "LocalHost:" .. port, "[::1]:" .. port, "[::1]" } do
+      assert.equal(200, status(host), host)
+    end
+    for _, host in ipairs { "evil.example", "evil.example:" .. port, "localhost", "localhost:9",
+      "localhost.evil.example:" .. port, "127.0.0.1.evil.example:" .. port, "128.0.0.1:" .. port, "0x7f.1:" .. port,
+      "[::2]:" .. port, "[::1].evil.example", "127.0.0.1:9.evil.example", "127.0.0.1@evil.example:" .. port,
+      own .. "\r\nHost: evil.example", "" } do
+      assert.equal(403, status(host), host)
+    end
+    assert.equal(403, status(nil))
+    for _, more in ipairs { "Origin: http://" .. own, "Sec-Fetch-Site: none", "Sec-Fetch-Site: same-origin" } do
+      assert.equal(200, status(own, more), more)
+    end
+    for _, more in ipairs { "Origin: http://evil.example", "Origin: null", "Origin: https://" .. own,
+      "Origin: http://127.0.0.1:9", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site" } do
+      assert.equal(403, status(own, more), more)
+    end
+    ends_with(0, front, "TERM")
   end)
 
   it("survives those who ask and leave, and leaves no descriptor", function()
