@@ -8,6 +8,7 @@
 #   make manual      write into proxy/README.md and docs/systems.md what the code says
 #   make bench       the proxy beside HAProxy, nginx and a bare relay
 #   make bench-idle  its memory for an idle connection
+#   make bench-fair  a bystander's worst wait while another client floods it
 #   make clients     wrk, h2load and Chromium through the proxy
 #   make bench-matrix, bench-trials   the matrix beside a bare loop; one race
 #   make bench-sut   a cell through HAProxy beside one through our proxy
@@ -267,6 +268,10 @@ bench: setup-bench
 	$(Q)$(MAKE) -s all $(B)/bench/relay
 	$(Q)$(LUA) tests/bench/proxy.lua
 
+bench-fair: setup-bench
+	$(Q)$(MAKE) -s all $(B)/bench/fair
+	$(Q)$(LUA) tests/bench/fair.lua
+
 bench-idle: setup-run
 	$(Q)$(MAKE) -s all $(B)/bench/idle
 	$(Q)$(B)/bench/idle $(B)/closerace-proxy
@@ -332,6 +337,6 @@ clean:
 	rm -rf build compile_commands.json
 
 -include $(wildcard $(O)/*.d $(O)/*/*.d $(O)/*/*/*.d $(B)/unit/*.d)
-.PHONY: all setup-run setup-test setup-bench setup-findings setup-clients setup-bare findings bench-sut run examples test unit-programs valgrind layers lint manual manual-check bench bench-idle clients bench-matrix bench-trials soak soak-faults test-bare install clean
+.PHONY: all setup-run setup-test setup-bench setup-findings setup-clients setup-bare findings bench-sut run examples test unit-programs valgrind layers lint manual manual-check bench bench-fair bench-idle clients bench-matrix bench-trials soak soak-faults test-bare install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
