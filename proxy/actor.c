@@ -420,10 +420,12 @@ actor_drained(struct proxy_actor *a, struct buffer *b)
 static struct io_result
 after_write(struct proxy_actor *a, struct io_result r)
 {
-	if (r.outcome != IO_DONE)
+	/* What has failed fails again, and has to: once a write was told of a
+	 * reset, reading only shows an end, and no edge tells of either. */
+	if (r.outcome == IO_AGAIN) {
 		a->latches &= ~(unsigned)LATCH_WRITABLE;
-	if (r.outcome == IO_AGAIN)
 		actor_ask_for_writable(a);
+	}
 	keep_error(a, &r);
 	return r;
 }

@@ -250,9 +250,9 @@ session_give_now(struct proxy_actor *a, const char *bytes, size_t size)
 		return 0;
 	/* It fails again when the session looks. */
 	r = actor_write_two(a, buffer_bytes(&s->x->down), before, bytes, size);
+	actor_poke(a);
 	if (r.outcome != IO_DONE)
 		return 0;
-	actor_poke(a);
 	exchange_was_given(s->x, r.n < before ? r.n : before);
 	if (r.n <= before)
 		return 0;
