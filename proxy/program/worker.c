@@ -115,6 +115,13 @@ watch(void *arg, const struct proxy_event *e)
 
 /* -------------------------------------------------------------------- life */
 
+static void
+say_for_libevent(int severity, const char *text)
+{
+	if (severity >= EVENT_LOG_WARN)
+		say("%s", text);
+}
+
 /* Sockets here are edge-triggered. */
 struct event_base *
 worker_base(void)
@@ -122,6 +129,7 @@ worker_base(void)
 	struct event_config *config = event_config_new();
 	struct event_base *base = NULL;
 
+	event_set_log_callback(say_for_libevent);
 	if (config != NULL &&
 	    event_config_require_features(config, EV_FEATURE_ET) == 0 &&
 	    event_config_set_flag(config, EVENT_BASE_FLAG_IGNORE_ENV) == 0)

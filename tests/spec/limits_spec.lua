@@ -72,6 +72,27 @@ describe("a file at its size limit", function()
   end)
 end)
 
+describe("a want of descriptors", function()
+  --- Run it with so many descriptors, none of them ours.  SIGTERM ends it where it can serve.
+  local function run(limit, workers)
+    return shell.run(("exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; ulimit -n %d; timeout 1 %s --listen 127.0.0.1:0 "
+      .. "--upstream 127.0.0.1:1 --workers %d --admin 127.0.0.1:0"):format(limit, PROXY, workers))
+  end
+
+  it("at the start is told by closerace-proxy in its own name, and is no success", function()
+    for _, workers in ipairs { 1, 2 } do
+      for limit = 4, 8 - workers do
+        local result = run(limit, workers)
+        assert.is_true(result.status == 1 or result.status == 2, limit .. ": " .. result.status)
+        has(result.stderr, "Too many open files")
+        for line in result.stderr:gmatch "[^\n]+" do
+          assert.equal("closerace-proxy: ", line:sub(1, 17), line)
+        end
+      end
+    end
+  end)
+end)
+
 describe("a standard descriptor that is closed", function()
   --- Start a program without the three, on a socket that it inherits.
   local function start(program, options)
