@@ -279,8 +279,10 @@ add_listed(struct head_hops *hops, const char *head, struct span value)
 			hops->upgrade = true;
 		else if (hops->n_listed == HEAD_LISTED_MAX)
 			return false;
-		else
+		else {
+			hops->known |= 1u << identify(token);
 			hops->listed[hops->n_listed++] = part_of(head, token);
+		}
 	}
 	return true;
 }
@@ -308,14 +310,21 @@ is_listed(const struct head_hops *hops, const char *head, struct span name)
 	return false;
 }
 
+bool
+head_goes_on(const struct head_hops *hops, enum head_name id)
+{
+	if (hops->drops >> id & 1)
+		return false;
+	return id == NAME_HOST || id == NAME_CONTENT_LENGTH ||
+	    (hops->known >> id & 1) == 0;
+}
+
 static bool
 goes_on(
     const struct head_hops *hops, const char *head, const struct head_field *f)
 {
-	if (hops->drops >> f->id & 1)
-		return false;
-	return f->id == NAME_HOST || f->id == NAME_CONTENT_LENGTH ||
-	    !is_listed(hops, head, f->name);
+	return f->id == NAME_OTHER ? !is_listed(hops, head, f->name)
+				   : head_goes_on(hops, f->id);
 }
 
 /* Field by field, where Connection lists more than this knows by name. */

@@ -110,6 +110,7 @@ struct head_hops {
 	unsigned drops;			 /* names that never go on: 1 << name */
 	bool close, keep_alive, upgrade; /* what Connection said */
 	unsigned n_listed;		 /* … beside these */
+	unsigned known;			 /* … of which are names above */
 	unsigned n_lines;
 	struct head_part listed[HEAD_LISTED_MAX];
 	/* more lines than there is room for are found again */
@@ -126,6 +127,12 @@ struct head_hops {
  * Returns: false: Connection lists too many names. */
 bool head_note_hop(
     struct head_hops *, const char *head, const struct head_field *);
+
+/* Do fields of that name go on to the next hop?  What does not is nothing that
+ * the next hop knows of.
+ *
+ * Needs:   every field was noted; not NAME_OTHER. */
+bool head_goes_on(const struct head_hops *, enum head_name);
 
 /* Append the field lines that go on to the next hop.  Host and Content-Length
  * always do, whatever Connection says: without them the message would mean

@@ -6,7 +6,8 @@
 
 struct fields { /* what is counted while reading */
 	unsigned n_hosts, n_lengths, n_codings, n_upgrades;
-	bool bad_host, bad_length, is_chunked;
+	bool bad_host, bad_length, is_chunked, expects_continue;
+	unsigned seen; /* 1 << name */
 	struct span upgrade;
 };
 
@@ -110,6 +111,7 @@ is_authority(struct span s)
 static void
 read_field(struct request *r, struct fields *n, const struct head_field *f)
 {
+	n->seen |= 1u << f->id;
 	switch (f->id) {
 	case NAME_HOST:
 		n->n_hosts++;
@@ -124,14 +126,7 @@ read_field(struct request *r, struct fields *n, const struct head_field *f)
 		n->is_chunked = head_is(f->value, "chunked");
 		break;
 	case NAME_EXPECT:
-		r->expects_continue |= head_is(f->value, "100-continue");
-		break;
-	case NAME_COOKIE:
-	case NAME_AUTHORIZATION:
-		r->has_credentials = true;
-		break;
-	case NAME_IDEMPOTENCY_KEY:
-		r->has_key = true;
+		n->expects_continue |= head_is(f->value, "100-continue");
 		break;
 	case NAME_UPGRADE:
 		n->n_upgrades++;
@@ -226,6 +221,13 @@ may_upgrade(const struct request *r, const struct fields *n)
 	return n->upgrade.size > 0;
 }
 
+/* Has it a field of that name, as the backend will see it? */
+static bool
+sends(const struct request *r, const struct fields *n, enum head_name name)
+{
+	return (n->seen >> name & 1) && head_goes_on(&r->hops, name);
+}
+
 int
 request_read(struct request *r, const char *head, size_t size, const char **why)
 {
@@ -264,8 +266,10 @@ request_read(struct request *r, const char *head, size_t size, const char **why)
 				     : FRAMING_NONE;
 	r->has_host = n.n_hosts > 0 && r->authority.size == 0;
 	r->keep_alive = !r->hops.close && (r->minor == 1 || r->hops.keep_alive);
-	if (r->minor == 0)
-		r->expects_continue = false;
+	r->has_credentials =
+	    sends(r, &n, NAME_COOKIE) || sends(r, &n, NAME_AUTHORIZATION);
+	r->has_key = sends(r, &n, NAME_IDEMPOTENCY_KEY);
+	r->expects_continue = n.expects_continue && sends(r, &n, NAME_EXPECT);
 	if (may_upgrade(r, &n))
 		r->upgrade = n.upgrade;
 	return 0;

@@ -20,11 +20,13 @@ struct request {
 	enum framing framing;
 	uint64_t length; /* of a body with FRAMING_LENGTH */
 	bool is_head;
-	bool keep_alive;       /* the client wants its connection kept */
-	bool expects_continue; /* Expect: 100-continue */
+	bool keep_alive; /* the client wants its connection kept */
 	bool has_host;
-	bool has_credentials; /* Cookie or Authorization */
-	bool has_key;	      /* Idempotency-Key */
+	/* Of the fields that go on; what Connection lists is no knowledge about
+	 * the request that the backend will see (RFC 9110 7.6.1). */
+	bool expects_continue; /* Expect: 100-continue */
+	bool has_credentials;  /* Cookie or Authorization */
+	bool has_key;	       /* Idempotency-Key */
 };
 
 /* Check the request line alone, without its CRLF.

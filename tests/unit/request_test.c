@@ -63,6 +63,36 @@ facts(void)
 		{ "POST listed, absolute",
 		    "POST http://h/pay/a HTTP/1.1\r\nHost: h\r\n\r\n", false,
 		    false, true },
+		{ "POST with a key that Connection lists",
+		    "POST / HTTP/1.1\r\nHost: t\r\nIdempotency-Key: k\r\n"
+		    "Connection: idempotency-KEY\r\n\r\n",
+		    false, false, false },
+		{ "POST with a key, listed in front of it, in the second line",
+		    "POST / HTTP/1.1\r\nHost: t\r\nConnection: a\r\n"
+		    "connection: , b ,Idempotency-Key\r\n"
+		    "Idempotency-Key: k\r\n\r\n",
+		    false, false, false },
+		{ "POST with a key, Connection lists another name",
+		    "POST / HTTP/1.1\r\nHost: t\r\nIdempotency-Key: k\r\n"
+		    "Connection: Idempotency\r\n\r\n",
+		    false, false, true },
+		{ "POST on the list, its key does not go on",
+		    "POST /pay/a HTTP/1.1\r\nHost: t\r\n"
+		    "Idempotency-Key: k\r\n"
+		    "Connection: Idempotency-Key\r\n\r\n",
+		    false, false, true },
+		{ "GET with a Cookie that Connection lists",
+		    "GET / HTTP/1.1\r\nHost: t\r\nCookie: a\r\n"
+		    "Connection: cookie\r\n\r\n",
+		    true, true, false },
+		{ "GET with a Cookie that does, and Authorization that goes on",
+		    "GET / HTTP/1.1\r\nHost: t\r\nCookie: a\r\n"
+		    "Authorization: b\r\nConnection: cookie\r\n\r\n",
+		    true, false, false },
+		{ "GET whose Connection lists the length of its body",
+		    "GET / HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\n"
+		    "Connection: content-length\r\n\r\n",
+		    true, false, false },
 		{ "PATCH on the same path",
 		    "PATCH /pay/a HTTP/1.1\r\nHost: t\r\n\r\n", false, false,
 		    false },
@@ -116,6 +146,10 @@ connections(void)
 	    read_head("POST / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n") == 0 &&
 		!request.expects_continue,
 	    "and ignored in HTTP/1.0");
+	CHECK(read_head("POST / HTTP/1.1\r\nHost: t\r\nConnection: expect\r\n"
+			"Expect: 100-continue\r\n\r\n") == 0 &&
+		!request.expects_continue,
+	    "one that Connection lists does not go on, so it is none");
 }
 
 static void
