@@ -57,10 +57,13 @@ take_size(struct body *b, char c)
 
 	if (b->chunk == CHUNK_SIZE) {
 		b->left = 0;
-		b->n_extension = 0;
+		b->n_line = 0;
 		if (digit < 0)
 			return bad(b, "a chunk size that is none");
 	}
+	/* Zeros without end would be a size without end. */
+	if (c != '\r' && ++b->n_line > BODY_CHUNK_LINE_MAX)
+		return bad(b, "a chunk's first line that is too long");
 	if (b->chunk != CHUNK_EXTENSION && digit >= 0) {
 		if (b->left >> 56 != 0)
 			return bad(b, "a chunk that is too long");
@@ -76,8 +79,6 @@ take_size(struct body *b, char c)
 		return bad(b, "a chunk size that is none");
 	if (((unsigned char)c < ' ' && c != '\t') || c == 0x7f)
 		return bad(b, "a control character in a chunk's extension");
-	if (++b->n_extension > BODY_EXTENSION_MAX)
-		return bad(b, "a chunk's extension that is too long");
 	b->chunk = CHUNK_EXTENSION;
 	return true;
 }

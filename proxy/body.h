@@ -8,9 +8,10 @@
 
 #include "proxy/head.h"
 
-/* No longer a trailer section, or the extensions of a chunk, are taken. */
-#define BODY_TRAILER_MAX   8192
-#define BODY_EXTENSION_MAX 1024
+/* No longer a trailer section, or a chunk's size with its extensions, is taken.
+ */
+#define BODY_TRAILER_MAX    8192
+#define BODY_CHUNK_LINE_MAX 1024
 
 enum body_result {
 	BODY_MORE, /* everything was used; more is needed */
@@ -42,7 +43,7 @@ struct body {
 
 	/* FRAMING_CHUNKED */
 	enum body_chunk chunk;
-	size_t n_extension;    /* bytes of the chunk's extensions */
+	size_t n_line;	       /* bytes of the chunk's size and extensions */
 	struct buffer trailer; /* field lines, each with its CRLF */
 	size_t n_lines;	       /* bytes of it that are whole lines */
 };

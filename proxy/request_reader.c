@@ -6,13 +6,15 @@
 #include "proxy/exchange.h"
 
 bool
-request_reader_begin(struct request_reader *r)
+request_reader_begin(struct request_reader *r, unsigned *n_empty)
 {
 	const char *bytes = buffer_bytes(&r->in);
 
-	while (buffer_size(&r->in) >= 2 && memcmp(bytes, "\r\n", 2) == 0) {
+	while (*n_empty < REQUEST_EMPTY_LINES_MAX && buffer_size(&r->in) >= 2 &&
+	    memcmp(bytes, "\r\n", 2) == 0) {
 		buffer_consume(&r->in, 2);
 		bytes = buffer_bytes(&r->in);
+		++*n_empty;
 	}
 	/* Half an empty line says nothing yet. */
 	if (buffer_size(&r->in) == 0 ||

@@ -20,9 +20,14 @@ struct request_reader {
 	struct body body;
 };
 
-/* Has a request begun?  Empty lines in front of it are dropped (RFC 9112 2.2).
- * Where it has, its head is looked for from now on. */
-bool request_reader_begin(struct request_reader *);
+/* Has a request begun?  Where it has, its head is looked for from now on.
+ *
+ * n_empty: empty lines that were dropped before it; begin with 0.  At least one
+ *          should be (RFC 9112 2.2), but what sends many is no client: the
+ *          next one begins a request, a malformed one.
+ */
+enum { REQUEST_EMPTY_LINES_MAX = 128 };
+bool request_reader_begin(struct request_reader *, unsigned *n_empty);
 
 enum request_progress {
 	REQUEST_MORE, /* all was used; more is needed */

@@ -229,7 +229,7 @@ await_request(struct session *s)
 	if (s->x == NULL)
 		return r;
 	do {
-		if (request_reader_begin(&s->x->reader))
+		if (request_reader_begin(&s->x->reader, &s->n_empty_lines))
 			return (struct io_result){ IO_DONE, 0, 0 };
 		r = session_fill(s);
 	} while (r.outcome == IO_DONE);
@@ -247,11 +247,13 @@ session_waiting(struct session *s)
 	    !s->actor.proxy->draining &&
 	    (s->actor.latches & LATCH_TIMER) == 0) {
 		drop_exchange(s);
-		session_expect_client(s);
+		if (!s->actor.armed) /* an empty line buys no time */
+			session_expect_client(s);
 		return SESSION_WAITING;
 	}
 	if (r.outcome != IO_DONE)
 		return SESSION_ENDED;
+	s->n_empty_lines = 0;
 	exchange_reset(s->x);
 	s->accounted = true;
 	s->x->account.begun_us = proxy_now_us(s->actor.proxy);
@@ -321,7 +323,8 @@ session_answering(struct session *s)
 		return session_gone(s);
 	if (buffer_size(&s->x->down) == 0)
 		return session_next_request(s);
-	session_expect_client(s);
+	if (progress || !s->actor.armed)
+		session_expect_client(s);
 	return SESSION_ANSWERING;
 }
 

@@ -205,7 +205,9 @@ take_request(struct session *s, bool *progress)
 				return next;
 		}
 		r = session_fill(s);
-		*progress |= r.outcome == IO_DONE;
+		/* What nobody waits for does not get the exchange on. */
+		*progress |=
+		    r.outcome == IO_DONE && !s->x->whole && !s->x->unwanted;
 	} while (r.outcome == IO_DONE);
 	if (r.outcome == IO_FAILED)
 		return session_gone(s);

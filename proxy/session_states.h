@@ -24,6 +24,7 @@ struct session {
 	bool approved;		  /* a good attempt was told */
 	bool accounted;		  /* the exchange's account is open */
 	bool lingers;
+	unsigned n_empty_lines; /* in front of the next request */
 	unsigned n_retries;
 	unsigned n_dead;   /* connections that proved dead */
 	bool fresh_unsent; /* … and one of them was fresh */

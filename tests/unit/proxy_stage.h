@@ -12,6 +12,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -240,6 +241,16 @@ stage_listen(unsigned short *port)
 	return fd;
 }
 
+/* What is said is to arrive at once, however little it is. */
+static inline int
+stage_no_delay(int fd)
+{
+	int on = 1;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	return fd;
+}
+
 /* Options are "name=value", ended by NULL. */
 static inline void
 stage_open(struct stage *s, const char *const *options)
@@ -297,7 +308,7 @@ stage_client(struct stage *s)
 	if (connect(fd, (struct sockaddr *)&sin, sizeof sin) != 0)
 		abort();
 	fcntl(fd, F_SETFL, O_NONBLOCK);
-	return fd;
+	return stage_no_delay(fd);
 }
 
 static inline void
@@ -324,7 +335,7 @@ stage_accept(struct stage *s)
 			continue;
 		fd = accept4(s->backend, NULL, NULL, SOCK_NONBLOCK);
 		if (fd >= 0)
-			return fd;
+			return stage_no_delay(fd);
 	}
 	return -1;
 }

@@ -28,6 +28,7 @@ ask(struct exchange *x, const char *text, size_t size, size_t piece)
 	enum request_progress progress;
 	size_t at = 0, n, used;
 	bool begun = false, whole = false, has_head = false;
+	unsigned n_empty = 0;
 	const char *why = "";
 	int status = 0;
 
@@ -35,7 +36,7 @@ ask(struct exchange *x, const char *text, size_t size, size_t piece)
 		n = size - at < piece ? size - at : piece;
 		buffer_append(&r->in, text + at, n);
 		at += n;
-		if (!begun && !request_reader_begin(r))
+		if (!begun && !request_reader_begin(r, &n_empty))
 			continue;
 		if (!begun)
 			exchange_reset(x);

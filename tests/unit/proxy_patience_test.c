@@ -1,0 +1,167 @@
+/* Peers that move without getting on: for how long, and how much of it. */
+#include "check.h"
+#include "proxy_stage.h"
+
+static struct stage stage;
+
+static void
+say_often(struct stage *s, int fd, const char *text, int n, int each_ms)
+{
+	for (int i = 0; i < n; i++) {
+		stage_say(s, fd, text);
+		stage_advance(s, each_ms);
+	}
+}
+
+/* ------------------------------------------------------------ clients ---- */
+
+static void
+empty_lines(const char *line, bool used)
+{
+	static const char *const options[] = { "client_timeout_ms=500",
+		"head_timeout_ms=500", NULL };
+	struct stage *s = &stage;
+	int client, conn = -1;
+
+	stage_open(s, options);
+	client = stage_client(s);
+	if (used)
+		conn = stage_warm(s, client);
+	if (*line == '\n')
+		stage_say(s, client, "\r");
+	say_often(s, client, line, 4, 100);
+	CHECK(proxy_n_sessions(s->proxy) == 1, "an idle client is waited for");
+	say_often(s, client, line, 1, 100);
+	CHECK(proxy_n_sessions(s->proxy) == 0,
+	    "%zu bytes that begin no request buy no time, %s", strlen(line),
+	    used ? "behind a request" : "in front of the first one");
+	close(client);
+	if (used)
+		close(conn);
+	stage_close(s);
+}
+
+static void
+many_empty_lines(void)
+{
+	static const char *const options[] = { "client_timeout_ms=0", NULL };
+	struct stage *s = &stage;
+	int client, conn;
+
+	stage_open(s, options);
+	client = stage_client(s);
+	stage_say(s, client, "\r\n\r");
+	say_often(s, client, "\n\r", 7, 0);
+	stage_say(s, client, "\n" GET);
+	conn = stage_accept(s);
+	stage_hear(s, conn, "\r\n\r\n");
+	stage_say(s, conn, OK_2);
+	CHECK(stage_hears(s, client, "ok", "200 OK"),
+	    "some empty lines in front of a request are skipped");
+	say_often(s, client, "\r\n", 128, 0);
+	CHECK(proxy_n_sessions(s->proxy) == 1, "in front of the next one, too");
+	stage_say(s, client, "\r\n");
+	CHECK(stage_hears(s, client, NULL, "400 Bad Request"),
+	    "but not without end");
+	close(client);
+	close(conn);
+	stage_close(s);
+}
+
+static void
+trickled_head(void)
+{
+	static const char *const options[] = { "client_timeout_ms=500",
+		"head_timeout_ms=500", NULL };
+	struct stage *s = &stage;
+	int client;
+
+	stage_open(s, options);
+	client = stage_client(s);
+	stage_say(s, client, "GET / HTTP/1.1\r\n");
+	say_often(s, client, "A: b\r\n", 5, 100);
+	CHECK(stage_hears(s, client, NULL, "408 Request Timeout"),
+	    "a head that comes line by line has one time for all of it");
+	close(client);
+	stage_close(s);
+}
+
+/* A request whose response its client does not take.  Returns: the backend's
+ * end. */
+static int
+ask_for_much(struct stage *s, int client, const char *ask)
+{
+	static char bytes[65536];
+	int conn, quiet = 0;
+
+	stage_say(s, client, ask);
+	conn = stage_accept(s);
+	stage_hear(s, conn, "\r\n\r\n");
+	stage_say(
+	    s, conn, "HTTP/1.1 400 No\r\nContent-Length: 33554432\r\n\r\n");
+	while (quiet < 50) {
+		ssize_t n = send(conn, bytes, sizeof bytes, MSG_NOSIGNAL);
+
+		quiet = n > 0 ? 0 : quiet + 1;
+		stage_turn(s);
+	}
+	return conn;
+}
+
+static void
+talks_and_does_not_listen(const char *what, const char *ask, const char *more)
+{
+	static const char *const options[] = { "client_timeout_ms=500", NULL };
+	struct stage *s = &stage;
+	int client, conn;
+
+	stage_open(s, options);
+	client = stage_client(s);
+	conn = ask_for_much(s, client, ask);
+	say_often(s, client, more, 4, 100);
+	CHECK(proxy_n_sessions(s->proxy) == 1, "a slow client is waited for");
+	say_often(s, client, more, 1, 100);
+	CHECK(proxy_n_sessions(s->proxy) == 0,
+	    "%s buys no time to a client that takes nothing", what);
+	close(client);
+	close(conn);
+	stage_close(s);
+}
+
+static void
+endless_chunk_size(void)
+{
+	static char zeros[101];
+	struct stage *s = &stage;
+	int client, conn;
+
+	memset(zeros, '0', sizeof zeros - 1);
+	stage_open(s, NULL);
+	client = stage_client(s);
+	stage_say(s, client,
+	    "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n");
+	conn = stage_accept(s);
+	say_often(s, client, zeros, 10, 0);
+	CHECK(proxy_n_sessions(s->proxy) == 1, "a chunk's size may have zeros");
+	say_often(s, client, zeros, 1, 0);
+	CHECK(stage_hears(s, client, NULL, "400 Bad Request"),
+	    "but not without end");
+	close(client);
+	close(conn);
+	stage_close(s);
+}
+
+int
+main(void)
+{
+	empty_lines("\r\n", false);
+	empty_lines("\r\n", true);
+	empty_lines("\n\r", false);
+	many_empty_lines();
+	trickled_head();
+	talks_and_does_not_listen("the next request, bit by bit", GET, "G");
+	talks_and_does_not_listen("a body that nobody wants",
+	    "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 9999\r\n\r\n", "b");
+	endless_chunk_size();
+	return CHECK_DONE();
+}
