@@ -86,7 +86,7 @@ static const struct row rows[] = {
 	WORD("Clients", persist_client, truth_words, 1,
 	    "keep a client's connection for its next request"),
 	NUMBER("Clients", head_bytes, 256, MIB, 32768,
-	    "size of a request or response head that is accepted"),
+	    "size of a request or response head, interim ones together"),
 
 	NUMBER("Timeouts", head_timeout_ms, 0, DAY_MS, 60000,
 	    "a whole request head, from its first byte on; 0: no limit"),

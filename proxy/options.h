@@ -50,8 +50,9 @@ struct proxy_options {
 	int replay_bytes; /* request body kept for a retry */
 	struct retry_list retry_list;
 
-	int persist_client;	 /* keep a client's connection */
-	int head_bytes;		 /* request or response head accepted */
+	int persist_client; /* keep a client's connection */
+	/* request or response head accepted; all interim ones count as one */
+	int head_bytes;
 	int head_timeout_ms;	 /* a request head, from its first byte on */
 	int client_timeout_ms;	 /* a client that sends or takes nothing */
 	int connect_timeout_ms;	 /* until connected, and verified */

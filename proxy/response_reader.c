@@ -41,6 +41,8 @@ take_interim(struct response_reader *r, struct exchange *x, size_t head_bytes)
 		return invalid(x, "a response head that is too long");
 	if (size == 0)
 		return RESPONSE_MORE;
+	if (x->n_interim_bytes + size > head_bytes)
+		return invalid(x, "interim responses that are too long");
 	why = response_read(&interim, bytes, size, response_to(x));
 	if (why != NULL)
 		return invalid(x, why);

@@ -33,7 +33,9 @@ enum response_progress {
 void response_reader_reset(struct response_reader *);
 
 /* Hand interim responses over, up to the beginning of a final one: MORE,
- * BEGINS, INVALID or NO_MEMORY.  No head may be longer than head_bytes. */
+ * BEGINS, INVALID or NO_MEMORY.  No head may be longer than head_bytes, nor may
+ * all the interim ones together: a backend could go on saying them for ever,
+ * and a client to which they are not passed on could not be seen to leave. */
 enum response_progress response_reader_look(
     struct response_reader *, struct exchange *, size_t head_bytes);
 

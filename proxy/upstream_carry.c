@@ -208,8 +208,10 @@ upstream_sending(struct upstream *u)
 	}
 	if (a->held)
 		return UPSTREAM_SENDING;
-	if (exchange_all_sent(x) && !u->write_failed)
+	if (exchange_all_sent(x) && !u->write_failed) {
+		expect_byte(u);
 		return UPSTREAM_AWAITING;
+	}
 	withheld = x->now.body_withheld;
 	next = look_for_response(u, UPSTREAM_SENDING);
 	if (next == UPSTREAM_READING && u->write_failed)
@@ -227,13 +229,15 @@ upstream_awaiting(struct upstream *u)
 {
 	struct proxy_actor *a = &u->actor;
 	enum upstream_state next;
+	size_t received;
 
 	if (a->exchange == NULL)
 		return UPSTREAM_SPENT;
 	if (a->latches & LATCH_TIMER)
 		return upstream_timed_out(u);
+	received = a->exchange->now.received;
 	next = look_for_response(u, UPSTREAM_AWAITING);
-	if (next == UPSTREAM_AWAITING)
+	if (next == UPSTREAM_AWAITING && a->exchange->now.received != received)
 		expect_byte(u);
 	return next;
 }

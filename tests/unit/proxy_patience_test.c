@@ -151,6 +151,83 @@ endless_chunk_size(void)
 	stage_close(s);
 }
 
+/* ----------------------------------------------------------- backends ---- */
+
+#define HINTS "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+
+/* A backend that speaks and never answers.  Returns: how many hints it took. */
+static int
+say_until_given_up(struct stage *s, int conn)
+{
+	int n = 0;
+
+	for (; n < 5000 && s->n_attempts == 0; n++)
+		stage_say(s, conn, HINTS);
+	return n;
+}
+
+static void
+endless_interim(const char *what, const char *ask, bool leaves)
+{
+	static const char *const options[] = { "head_bytes=4096", NULL };
+	struct stage *s = &stage;
+	int client, conn, n;
+
+	stage_open(s, options);
+	client = stage_client(s);
+	stage_say(s, client, ask);
+	conn = stage_accept(s);
+	stage_hear(s, conn, "\r\n\r\n");
+	if (leaves)
+		close(client);
+	n = say_until_given_up(s, conn);
+	CHECK(n == 4096 / (int)(sizeof HINTS - 1) + 1,
+	    "%s: all interim responses have the room of one head", what);
+	CHECK(s->n_attempts == 1 && s->attempts[0].action == RETRY_GIVE_UP &&
+		s->n_upstreams == 1,
+	    "%s: then it is given up, and not tried again", what);
+	CHECK(stage_hears(s, conn, NULL, "<fin>") ||
+		strstr(s->heard, "<rst>") != NULL,
+	    "%s: the backend is left", what);
+	if (!leaves) {
+		CHECK(stage_hears(s, client, "long\n", " 502 Bad Gateway") &&
+			strstr(s->heard, "error=http_protocol_error") != NULL,
+		    "%s: the client is told", what);
+		close(client);
+	}
+	stage_settle(s);
+	CHECK(proxy_n_upstreams(s->proxy) == 0 &&
+		(!leaves || proxy_n_sessions(s->proxy) == 0),
+	    "%s: nothing is left behind", what);
+	close(conn);
+	stage_close(s);
+}
+
+static void
+interim_of_each_attempt(void)
+{
+	static const char *const options[] = { "head_bytes=300", NULL };
+	struct stage *s = &stage;
+	int client, conn;
+
+	stage_open(s, options);
+	client = stage_client(s);
+	stage_say(s, client, GET);
+	for (int i = 0; i < 2; i++) {
+		conn = stage_accept(s);
+		stage_hear(s, conn, "\r\n\r\n");
+		say_often(s, conn, HINTS, 6, 0);
+		if (i == 0)
+			close(conn);
+	}
+	stage_say(s, conn, OK_2);
+	CHECK(stage_hears(s, client, "ok", "200 OK"),
+	    "each attempt has that room for itself");
+	close(conn);
+	close(client);
+	stage_close(s);
+}
+
 int
 main(void)
 {
@@ -163,5 +240,11 @@ main(void)
 	talks_and_does_not_listen("a body that nobody wants",
 	    "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 9999\r\n\r\n", "b");
 	endless_chunk_size();
+	endless_interim("an HTTP/1.1 client that stays", GET, false);
+	endless_interim(
+	    "an HTTP/1.0 client that stays", "GET / HTTP/1.0\r\n\r\n", false);
+	endless_interim(
+	    "an HTTP/1.0 client that leaves", "GET / HTTP/1.0\r\n\r\n", true);
+	interim_of_each_attempt();
 	return CHECK_DONE();
 }
