@@ -36,6 +36,16 @@ take_head(struct exchange *x)
 	return true;
 }
 
+/* The head as the backend shall see it. */
+static bool
+write_request(
+    const struct exchange *x, const struct proxy_options *o, struct buffer *out)
+{
+	return request_write(&x->request, buffer_bytes(&x->head),
+	    buffer_size(&x->head), &o->upstreams[0], x->asks_close,
+	    x->expects_for_us, out);
+}
+
 int
 exchange_begin(
     struct exchange *x, const struct proxy_options *o, const char **why)
@@ -61,8 +71,8 @@ exchange_begin(
 	x->expects_for_us = o->probe_unsafe == PROBE_EXPECT &&
 	    !x->facts.idempotent && x->request.framing != FRAMING_NONE &&
 	    !x->request.expects_continue;
-	if (!request_write(&x->request, head, size, &o->upstreams[0],
-		x->asks_close, x->expects_for_us, &x->up))
+	x->now.body_withheld = x->expects_for_us;
+	if (!write_request(x, o, &x->up))
 		return 503;
 	x->up_head = buffer_size(&x->up);
 	request_reader_begin_body(&x->reader, x);
@@ -121,16 +131,24 @@ forget_sent(struct exchange *x)
 	x->up_sent = 0;
 }
 
+/* A body that waits for a 100 is kept: no byte of it was sent. */
+static void
+forget_long_body(struct exchange *x)
+{
+	if (x->n_body <= x->replay_bytes || !x->facts.replayable ||
+	    x->now.body_withheld)
+		return;
+	x->facts.replayable = false;
+	forget_sent(x);
+}
+
 bool
 exchange_add_body(struct exchange *x, const char *bytes, size_t size)
 {
 	if (x->unwanted)
 		return true;
 	x->n_body += size;
-	if (x->n_body > x->replay_bytes && x->facts.replayable) {
-		x->facts.replayable = false;
-		forget_sent(x);
-	}
+	forget_long_body(x);
 	return append(
 	    &x->up, x->request.framing == FRAMING_CHUNKED, bytes, size);
 }
@@ -213,6 +231,30 @@ void
 exchange_release_body(struct exchange *x)
 {
 	x->now.body_withheld = false;
+	forget_long_body(x);
+}
+
+bool
+exchange_drop_expect(struct exchange *x, const struct proxy_options *o)
+{
+	const char *body = buffer_bytes(&x->up) + x->up_head;
+	size_t size = buffer_size(&x->up) - x->up_head, n_head;
+	struct buffer up = { 0 };
+	bool made;
+
+	assert(x->expects_for_us && x->facts.replayable);
+	x->expects_for_us = false;
+	made = write_request(x, o, &up);
+	n_head = buffer_size(&up);
+	if (!made || !buffer_append(&up, body, size)) {
+		buffer_free(&up);
+		return false;
+	}
+	buffer_free(&x->up);
+	x->up = up;
+	x->up_head = n_head;
+	x->up_sent = 0;
+	return true;
 }
 
 /* Both sides switch: what is left of the request is no message any more. */

@@ -118,6 +118,14 @@ bool exchange_begin_probe(struct exchange *, const struct sockaddr_in *backend);
 /* Do not wait for a 100 any more. */
 void exchange_release_body(struct exchange *);
 
+/* The backend refused the Expect that was not the client's: from now on the
+ * request goes without.
+ *
+ * Needs:   the Expect is our own; facts.replayable; no attempt under way.
+ * Returns: false when out of memory.
+ */
+bool exchange_drop_expect(struct exchange *, const struct proxy_options *);
+
 /* May the client send more? */
 bool exchange_takes_body(const struct exchange *);
 

@@ -57,6 +57,8 @@ reply_to_failure(const struct attempt *a, const char *invalid, const char *why)
 	    a->error == EADDRNOTAVAIL) {
 		r.status = 503;
 		r.error = "proxy_internal_error";
+	} else if (a->expect_refused) {
+		r.error = "http_protocol_error";
 	} else if (a->received_final > 0 && !a->stale_408) {
 		r.error = "http_response_incomplete";
 	} else {

@@ -81,6 +81,21 @@ take_content(void *exchange, const char *bytes, size_t size)
 	return exchange_add_content(exchange, bytes, size);
 }
 
+/* Is it an answer to something else than what the client has asked?  A 408 to
+ * a connection that was idle: behind an interim response it is none (RFC 9110
+ * 15.5.9).  A 417 to an Expect that the client did not send (10.1.1). */
+static bool
+is_stray(struct exchange *x)
+{
+	const struct response *final = &x->response;
+
+	x->now.stale_408 = final->status == 408 && x->n_interim_bytes == 0 &&
+	    (x->now.reused || x->now.verified) &&
+	    (final->announces_close || final->framing == FRAMING_CLOSE);
+	x->now.expect_refused = final->status == 417 && x->expects_for_us;
+	return x->now.stale_408 || x->now.expect_refused;
+}
+
 /* The final head, size bytes at the beginning of in.
  * Returns: MORE to go on. */
 static enum response_progress
@@ -93,10 +108,8 @@ take_final_head(struct response_reader *r, struct exchange *x, size_t size)
 	why = response_read(&x->response, head, size, response_to(x));
 	if (why != NULL)
 		return invalid(x, why);
-	/* RFC 9110 15.5.9: it answers an idle connection, not this request. */
-	if (final->status == 408 && (x->now.reused || x->now.verified) &&
-	    (final->announces_close || final->framing == FRAMING_CLOSE))
-		return RESPONSE_STALE;
+	if (is_stray(x))
+		return RESPONSE_STRAY;
 	if (!exchange_add_final(x, head, size))
 		return RESPONSE_NO_MEMORY;
 	buffer_consume(&r->in, size);

@@ -24,7 +24,9 @@ enum response_progress {
 	RESPONSE_MORE,	 /* all was used; more is needed */
 	RESPONSE_BEGINS, /* in begins with a final response */
 	RESPONSE_WHOLE,	 /* it has ended; what is left in `in` is not its own */
-	RESPONSE_STALE,	 /* a 408 that answers no request of ours (R8) */
+	/* a 408 that answers no request of ours (R8), or a 417 that answers our
+	 * own Expect: exchange->now says which */
+	RESPONSE_STRAY,
 	RESPONSE_INVALID, /* exchange->invalid says why */
 	RESPONSE_NO_MEMORY
 };

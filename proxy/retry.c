@@ -75,7 +75,7 @@ retry_decide(enum retry_policy policy, const struct request_facts *r,
 {
 	struct retry_decision d;
 
-	if (a->received_final > 0 && !a->stale_408)
+	if (a->received_final > 0 && !a->stale_408 && !a->expect_refused)
 		return give_up("a final response had begun");
 	if (a->timed_out && a->sent > 0)
 		return give_up("the response timed out");
@@ -93,7 +93,17 @@ retry_decide(enum retry_policy policy, const struct request_facts *r,
 		return retries_left > 0 ? again("nothing was sent")
 					: give_up("no retry is left");
 
+	/* The head alone was sent, and the answer to it is that the request was
+	 * not taken: to send it without Expect is no retry. */
+	if (a->expect_refused && a->body_withheld)
+		return elsewhere("the backend refused the proxy's own Expect");
 	d = ask_policy(policy, r);
+	/* It says that no whole request was received, whatever the method. */
+	if (a->stale_408 && policy != RETRY_NEVER)
+		d = again("a 408 had crossed the request");
+	if (d.action != RETRY_AGAIN && a->expect_refused)
+		return give_up("the backend refused the proxy's own Expect, and"
+			       " the request may not be repeated");
 	if (d.action != RETRY_AGAIN && a->body_withheld)
 		return give_up("the request body was not sent, and the request"
 			       " may not be repeated");

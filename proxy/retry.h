@@ -1,8 +1,8 @@
 /* retry.h - may a request ride a pooled connection, and may a failed attempt
  * be sent again?  Pure functions: facts in, a decision and its reason out.
  *
- * Sources: RFC 9110 9.2.2 (idempotent methods, automatic retries), 15.5.9
- * (408); RFC 9112 9.3, 9.5; RFC 2616 8.1.4 (software that knows a request to
+ * Sources: RFC 9110 9.2.2 (idempotent methods, automatic retries), 10.1.1
+ * (417 to an Expect), 15.5.9 (408 on a connection that was reused); RFC 9112 9.3, 9.5; RFC 2616 8.1.4 (software that knows a request to
  * be repeatable).
  */
 #ifndef PROXY_RETRY_H
@@ -56,12 +56,15 @@ struct attempt {
 	/* the final response was a 408 with close on a reused connection
 	 * (R8) */
 	bool stale_408;
+	/* the final response was a 417, and the Expect was the proxy's own */
+	bool expect_refused;
 };
 
 enum retry_action {
 	RETRY_GIVE_UP, /* tell the client */
 	RETRY_AGAIN,   /* an automatic retry; uses up one retry */
-	/* nothing was sent: choosing another connection is no retry (R7) */
+	/* nothing was sent, or nothing but the head with an Expect that was
+	 * refused: choosing another connection is no retry (R7) */
 	RETRY_ELSEWHERE
 };
 

@@ -53,11 +53,16 @@ judge(struct session *s)
 	e.decision = &d;
 	actor_tell(&s->actor, &e);
 	x->state = ATTEMPT_NONE;
+	if (x->now.expect_refused && d.action != RETRY_GIVE_UP &&
+	    !exchange_drop_expect(x, o))
+		return session_refuse(s, 503, "out of memory");
 	switch (d.action) {
 	case RETRY_ELSEWHERE:
 		x->again = d.why;
 		s->n_dead++;
-		if (!x->now.reused)
+		if (x->now.expect_refused)
+			s->only_fresh = true;
+		else if (!x->now.reused)
 			ask_next(s);
 		return SESSION_CHOOSING;
 	case RETRY_AGAIN:

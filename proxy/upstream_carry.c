@@ -297,11 +297,9 @@ use_input(struct upstream *u)
 	switch (progress) {
 	case RESPONSE_WHOLE:
 		return finished(u);
-	case RESPONSE_STALE:
-		x->now.stale_408 = true;
-		return upstream_lost(u);
 	case RESPONSE_NO_MEMORY:
 		return upstream_lacks_memory(u);
+	case RESPONSE_STRAY:
 	case RESPONSE_INVALID:
 		return upstream_lost(u);
 	case RESPONSE_MORE:

@@ -60,6 +60,14 @@ static const struct {
 	    { .peer_closed = true, .fresh_unsent_before = true }, false },
 	{ "… and no retry is left",
 	    { .peer_closed = true, .fresh_unsent_before = true }, true },
+	{ "only the head was sent, whose `probe_unsafe expect` was refused"
+	  " (417)",
+	    { .sent = 99,
+		.received = 60,
+		.received_final = 60,
+		.body_withheld = true,
+		.expect_refused = true },
+	    true },
 };
 
 enum { N_ATTEMPTS = sizeof attempts / sizeof *attempts };
@@ -155,12 +163,14 @@ static void
 show_limits(void)
 {
 	struct request_facts long_body = requests[1].facts;
-	struct attempt stale = lost, withheld = lost;
+	struct attempt stale = lost, withheld = lost, refused = lost;
 
 	long_body.replayable = false;
 	stale.reused = stale.stale_408 = true;
 	stale.received = stale.received_final = 99;
 	withheld.body_withheld = true;
+	refused.received = refused.received_final = 99;
+	refused.expect_refused = true;
 	printf("| and then | `idempotent`, a PUT | `idempotent`, a POST |\n"
 	       "|---|---|---|\n");
 #define SHOW(name, put, attempt, left)                                       \
@@ -179,6 +189,9 @@ show_limits(void)
 	    &requests[1].facts, &stale, 1);
 	SHOW("its body still waited for a 100 (`probe_unsafe expect`)",
 	    &requests[1].facts, &withheld, 1);
+	SHOW("the Expect of `probe_unsafe expect` was refused (417) behind its"
+	     " body",
+	    &requests[1].facts, &refused, 1);
 }
 
 int

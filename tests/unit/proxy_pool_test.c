@@ -186,6 +186,78 @@ spared(void)
 	stage_close(s);
 }
 
+#define REFUSED                                                    \
+	"HTTP/1.1 417 Expectation Failed\r\nConnection: close\r\n" \
+	"Content-Length: 0\r\n\r\n"
+
+/* The backend does not know the proxy's own Expect. */
+static void
+refused(const char *what, const char *answer, bool warm, const char *body_kept)
+{
+	const char *const options[] = { "probe_unsafe=expect", "retry=never",
+		"retries=0", body_kept, NULL };
+	struct stage *s = &stage;
+	int client, conn = -1, fresh;
+
+	stage_open(s, options);
+	client = stage_client(s);
+	if (warm)
+		conn = stage_warm(s, client);
+	stage_say(s, client, POST);
+	if (!warm)
+		conn = stage_accept(s);
+	CHECK(stage_hears(s, conn, "\r\n\r\n", "Expect: 100-continue"),
+	    "%s: a body waits for a 100", what);
+	stage_say(s, conn, answer);
+	fresh = stage_accept(s);
+	CHECK(strcmp(stage_hear(s, fresh, "abc"),
+		  POST_HEAD "Via: 1.1 closerace\r\n\r\nabc") == 0,
+	    "%s: the request goes again, without Expect", what);
+	stage_say(s, fresh, "HTTP/1.1 417 Mine\r\nContent-Length: 2\r\n\r\nok");
+	CHECK(stage_hears(s, client, "ok", "HTTP/1.1 417 Mine") &&
+		s->n_attempts == 2 && s->attempts[1].good &&
+		s->account.n_retries == 0,
+	    "%s: what it is answered then is the answer", what);
+	close(fresh);
+	close(conn);
+	close(client);
+	stage_close(s);
+}
+
+static void
+refused_late(void)
+{
+	static const char *const options[] = { "probe_unsafe=expect", NULL };
+	struct stage *s = &stage;
+	int client, conn;
+
+	stage_open(s, options);
+	client = stage_client(s);
+	stage_say(s, client, POST);
+	conn = stage_accept(s);
+	stage_hear(s, conn, "\r\n\r\n");
+	stage_advance(s, 1000);
+	stage_hear(s, conn, "abc");
+	stage_say(s, conn, REFUSED);
+	CHECK(stage_hears(s, client, "repeated\n", " 502 ") &&
+		s->n_upstreams == 1,
+	    "a POST whose body has gone is not sent again, and its client is"
+	    " not told a 417 that it did not ask for");
+	close(conn);
+	close(client);
+
+	client = stage_client(s);
+	stage_say(s, client, POST_HEAD "Expect: 100-continue\r\n\r\n");
+	conn = stage_accept(s);
+	stage_hear(s, conn, "\r\n\r\n");
+	stage_say(s, conn, REFUSED);
+	CHECK(stage_hears(s, client, "\r\n\r\n", " 417 "),
+	    "a client that asked for it is told");
+	close(conn);
+	close(client);
+	stage_close(s);
+}
+
 static void
 elsewhere(void)
 {
@@ -258,6 +330,13 @@ main(void)
 	verified();
 	ahead();
 	spared();
+	refused("a 417 with close, pooled", REFUSED, true, "replay_bytes=9");
+	refused("a 417 with close, fresh", REFUSED, false, "replay_bytes=9");
+	refused("a 417 that keeps the connection",
+	    "HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n", true,
+	    "replay_bytes=9");
+	refused("a 417, a long body", REFUSED, true, "replay_bytes=2");
+	refused_late();
 	elsewhere();
 	return CHECK_DONE();
 }

@@ -61,6 +61,16 @@ static const struct attempt withheld = {
 	.reused = true, .sent = 90, .peer_closed = true, .body_withheld = true
 };
 
+static const struct attempt expect_refused = { .reused = true,
+	.sent = 90,
+	.received = 60,
+	.received_final = 60,
+	.body_withheld = true,
+	.expect_refused = true };
+static const struct attempt refused_late = {
+	.sent = 93, .received = 60, .received_final = 60, .expect_refused = true
+};
+
 static const struct {
 	const char *what;
 	enum retry_policy policy;
@@ -152,9 +162,33 @@ static const struct {
 	{ "only an interim response: POST", RETRY_IDEMPOTENT, &post, &interim,
 	    1, RETRY_GIVE_UP, "method not idempotent" },
 	{ "a stale 408: GET", RETRY_IDEMPOTENT, &plain_get, &stale_408, 1,
-	    RETRY_AGAIN, "idempotent method" },
+	    RETRY_AGAIN, "a 408 had crossed the request" },
 	{ "a stale 408: POST", RETRY_IDEMPOTENT, &post, &stale_408, 1,
-	    RETRY_GIVE_UP, "method not idempotent" },
+	    RETRY_AGAIN, "a 408 had crossed the request" },
+	{ "a stale 408, static: POST", RETRY_STATIC, &post, &stale_408, 1,
+	    RETRY_AGAIN, "a 408 had crossed the request" },
+	{ "a stale 408, never: GET", RETRY_NEVER, &plain_get, &stale_408, 1,
+	    RETRY_GIVE_UP, "retry policy is never" },
+	{ "a stale 408, no retry left", RETRY_ALWAYS, &plain_get, &stale_408, 0,
+	    RETRY_GIVE_UP, "no retry is left" },
+	{ "a stale 408, body not kept", RETRY_IDEMPOTENT, &long_put, &stale_408,
+	    1, RETRY_GIVE_UP, "the request body was too long to keep" },
+	/* A 417 to the proxy's own Expect. */
+	{ "our Expect refused: POST", RETRY_NEVER, &post, &expect_refused, 0,
+	    RETRY_ELSEWHERE, "the backend refused the proxy's own Expect" },
+	{ "our Expect refused: PUT", RETRY_IDEMPOTENT, &query_get,
+	    &expect_refused, 1, RETRY_ELSEWHERE,
+	    "the backend refused the proxy's own Expect" },
+	{ "our Expect refused behind the body: POST", RETRY_IDEMPOTENT, &post,
+	    &refused_late, 1, RETRY_GIVE_UP,
+	    "the backend refused the proxy's own Expect, and the request may "
+	    "not be repeated" },
+	{ "our Expect refused behind the body: listed POST", RETRY_LISTED,
+	    &listed_post, &refused_late, 1, RETRY_AGAIN,
+	    "known to be repeatable" },
+	{ "our Expect refused, body not kept", RETRY_IDEMPOTENT, &long_put,
+	    &refused_late, 1, RETRY_GIVE_UP,
+	    "the request body was too long to keep" },
 };
 
 static const struct {
