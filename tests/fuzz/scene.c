@@ -810,6 +810,15 @@ is_one_of(struct strict_text t, const char *const *words)
 	return false;
 }
 
+/* Has the request such a field, as the backend sees it? */
+static bool
+sends(const struct strict_message *m, const char *name)
+{
+	struct strict_text text = { name, strlen(name) };
+
+	return strict_count(m, name) > 0 && !strict_is_hop(m, text);
+}
+
 unsigned
 scene_tries_max(const struct proxy_options *o, const struct strict_message *m)
 {
@@ -826,21 +835,56 @@ scene_tries_max(const struct proxy_options *o, const struct strict_message *m)
 	case RETRY_STATIC:
 		may = is_one_of(m->method, safe) &&
 		    memchr(m->target.bytes, '?', m->target.size) == NULL &&
-		    strict_count(m, "cookie") == 0 &&
-		    strict_count(m, "authorization") == 0;
+		    !sends(m, "cookie") && !sends(m, "authorization");
 		break;
 	case RETRY_IDEMPOTENT:
 		may = is_one_of(m->method, idempotent);
 		break;
 	case RETRY_LISTED:
 		may = is_one_of(m->method, idempotent) ||
-		    strict_count(m, "idempotency-key") > 0;
+		    sends(m, "idempotency-key");
 		break;
 	case RETRY_ALWAYS:
 		may = true;
 		break;
 	}
 	return may ? 1 + (unsigned)o->retries : 1;
+}
+
+/* How often did a 408 cross the request on a connection that had been used
+ * (RFC 9110 15.5.9)? */
+static unsigned
+n_crossed(const struct scene *s, unsigned long exchange)
+{
+	struct scene_answer answer;
+	unsigned n = 0;
+
+	for (size_t i = 0; i < s->n_conns; i++)
+		for (size_t k = 1; k < s->conns[i]->n_arrivals; k++) {
+			const struct scene_conn *c = s->conns[i];
+
+			if (c->arrivals[k].exchange != exchange)
+				continue;
+			scene_answer(s, c, &c->arrivals[k], &answer);
+			n += answer.final.status == 408 && answer.final.last &&
+			    answer.n_interim == 0;
+			strict_free(&answer.final);
+		}
+	return n;
+}
+
+static unsigned
+tries_max(const struct scene *s, unsigned long exchange,
+    const struct strict_message *m)
+{
+	unsigned by_policy = scene_tries_max(&s->options, m);
+	unsigned crossed = n_crossed(s, exchange);
+
+	if (s->options.retry == RETRY_NEVER)
+		return by_policy;
+	if (crossed > (unsigned)s->options.retries)
+		crossed = (unsigned)s->options.retries;
+	return by_policy > 1 + crossed ? by_policy : 1 + crossed;
 }
 
 static void
@@ -871,7 +915,7 @@ check_arrival(struct scene *s, const struct scene_peer *client,
 		MUST(in.verdict == STRICT_GOOD || in.verdict == STRICT_MAY,
 		    "a request was made whole that the client never ended: %s",
 		    in.why == NULL ? "not whole" : in.why);
-	MUST(s->n_tries[a->exchange] <= scene_tries_max(&s->options, &in),
+	MUST(s->n_tries[a->exchange] <= tries_max(s, a->exchange, &in),
 	    "a request was sent %u times", s->n_tries[a->exchange]);
 	strict_free(&in);
 	strict_free(&out);
