@@ -79,6 +79,7 @@ struct exchange {
 	unsigned long upstream;	  /* serial of its connection; 0: none */
 	struct upstream *carrier; /* while RUNNING; the upstream clears it */
 	struct attempt now;
+	bool proven; /* the server that is asked has answered a probe */
 	size_t n_interim_bytes; /* of now.received */
 	const char *invalid;	/* why the response is none; NULL */
 

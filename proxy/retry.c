@@ -69,6 +69,34 @@ ask_policy(enum retry_policy policy, const struct request_facts *r)
 	return give_up("retry policy is never");
 }
 
+/* Nothing was sent, which costs nothing; but not without end.  No pool can run
+ * dry on a fresh connection: one more is free, the retries bound the rest. */
+static struct retry_decision
+retry_unsent(const struct attempt *a, unsigned retries_left)
+{
+	const char *why = !a->probing ? "nothing was sent"
+	    : a->timed_out	      ? "the probe timed out"
+				      : "the probe was not answered";
+
+	if (a->probe_answered) /* no other will be made */
+		return elsewhere("the backend answered the probe and closed");
+	if (a->reused || a->others_left)
+		return elsewhere(why);
+	if (a->timed_out && !a->probing)
+		return give_up("connecting timed out");
+	if (!a->peer_closed)
+		return give_up("no connection could be made");
+	if (!a->fresh_unsent_before)
+		return elsewhere(why);
+	if (a->timed_out)
+		return give_up(why);
+	if (retries_left > 0)
+		return again(why);
+	return give_up(a->probing
+		? "the probe was not answered, and no retry is left"
+		: "no retry is left");
+}
+
 struct retry_decision
 retry_decide(enum retry_policy policy, const struct request_facts *r,
     const struct attempt *a, unsigned retries_left)
@@ -77,22 +105,10 @@ retry_decide(enum retry_policy policy, const struct request_facts *r,
 
 	if (a->received_final > 0 && !a->stale_408 && !a->expect_refused)
 		return give_up("a final response had begun");
-	if (a->timed_out && a->sent > 0)
-		return give_up("the response timed out");
-	if (a->sent == 0 && (a->reused || a->others_left))
-		return elsewhere("nothing was sent");
-	if (a->timed_out)
-		return give_up("connecting timed out");
-	if (a->sent == 0 && !a->peer_closed)
-		return give_up("no connection could be made");
-	/* No pool can run dry here: one more is free, the retries bound the
-	 * rest. */
-	if (a->sent == 0 && !a->fresh_unsent_before)
-		return elsewhere("nothing was sent");
 	if (a->sent == 0)
-		return retries_left > 0 ? again("nothing was sent")
-					: give_up("no retry is left");
-
+		return retry_unsent(a, retries_left);
+	if (a->timed_out)
+		return give_up("the response timed out");
 	/* The head alone was sent, and the answer to it is that the request was
 	 * not taken: to send it without Expect is no retry. */
 	if (a->expect_refused && a->body_withheld)

@@ -51,8 +51,11 @@ struct attempt {
 	size_t received_final; /* of these, bytes of the final response */
 	int error;	       /* first errno of the connection, 0 if none */
 	bool peer_closed;      /* FIN or RST was seen */
-	bool timed_out;	       /* connect or response timeout */
-	bool body_withheld;    /* it waited for a 100 that did not come */
+	bool timed_out;	       /* connect, probe or response timeout */
+	bool
+	    probing; /* it ended while the backend was asked whether it lives */
+	bool probe_answered; /* … and had answered, at least with a head */
+	bool body_withheld;  /* it waited for a 100 that did not come */
 	/* the final response was a 408 with close on a reused connection
 	 * (R8) */
 	bool stale_408;

@@ -16,8 +16,10 @@ static void
 ask(struct session *s, size_t place)
 {
 	struct proxy *p = s->actor.proxy;
+	const struct server *before = s->server;
 
 	s->server = &p->servers[place % p->n_servers];
+	s->x->proven &= s->server == before;
 	s->x->account.upstream = (size_t)(s->server - p->servers);
 	s->n_servers++;
 }
@@ -60,7 +62,7 @@ judge(struct session *s)
 	case RETRY_ELSEWHERE:
 		x->again = d.why;
 		s->n_dead++;
-		if (x->now.expect_refused)
+		if (x->now.expect_refused || x->now.probe_answered)
 			s->only_fresh = true;
 		else if (!x->now.reused)
 			ask_next(s);

@@ -71,7 +71,8 @@ ready(struct upstream *u)
 	struct proxy_actor *a = &u->actor;
 
 	actor_arm(a, 0);
-	if (upstream_options(u)->verify == VERIFY_OPTIONS && u->probe == NULL)
+	if (upstream_options(u)->verify == VERIFY_OPTIONS && u->probe == NULL &&
+	    !a->exchange->proven)
 		return UPSTREAM_VERIFYING;
 	a->exchange->now.verified = u->probe != NULL;
 	end_probe(u);
@@ -183,6 +184,31 @@ probe(struct upstream *u)
 	}
 }
 
+/* The answer's head is there, and says that the connection ends behind it. */
+static bool
+is_last_answer(const struct exchange *x)
+{
+	return x->answer.has_head &&
+	    (x->response.announces_close ||
+		x->response.framing == FRAMING_CLOSE);
+}
+
+/* The connection cannot carry the exchange.  But any answer proves that the
+ * backend is alive: then a fresh one need not be asked.  Out: SPENT. */
+static enum upstream_state
+probe_ended(struct upstream *u)
+{
+	struct exchange *x = u->actor.exchange;
+
+	x->now.probing = true;
+	x->now.probe_answered = x->proven = u->probe->answer.has_head;
+	/* For the exchange it is as good as closed: nothing was sent. */
+	u->actor.peer_closed = true;
+	if ((u->actor.latches & LATCH_TIMER) && !x->proven)
+		return upstream_timed_out(u);
+	return upstream_lost(u);
+}
+
 /* In:  VERIFYING, an exchange waits for it.  Out: SENDING (the backend has
  * answered, and goes on), SPENT. */
 enum upstream_state
@@ -196,16 +222,14 @@ upstream_verifying(struct upstream *u)
 	if (u->probe == NULL && !begin_probe(u))
 		return upstream_lacks_memory(u);
 	progress = a->latches & LATCH_TIMER ? RESPONSE_INVALID : probe(u);
-	if (progress == RESPONSE_MORE)
+	if (progress == RESPONSE_MORE && !is_last_answer(u->probe))
 		return UPSTREAM_VERIFYING;
 	if (progress == RESPONSE_NO_MEMORY)
 		return upstream_lacks_memory(u);
-	if (progress == RESPONSE_WHOLE && !u->probe->response.announces_close &&
-	    buffer_size(&u->probe->answer.in) == 0 && !a->peer_closed)
+	if (progress == RESPONSE_WHOLE && !is_last_answer(u->probe) &&
+	    buffer_size(&u->probe->answer.in) == 0 && upstream_looks_alive(u))
 		return ready(u);
-	/* For the exchange it is as good as closed: nothing was sent. */
-	a->peer_closed = true;
-	return upstream_lost(u);
+	return probe_ended(u);
 }
 
 /* ------------------------------------------------------------------ idle -- */

@@ -57,8 +57,8 @@ verified(void)
 	    "and a fresh one is taken");
 	close(conn);
 	conn = stage_accept(s);
-	CHECK(is_asked(s, conn, OK_2) && stage_hears(s, conn, "abc", "POST /p"),
-	    "one that will close is as good as closed");
+	CHECK(strncmp(stage_hear(s, conn, "abc"), "POST /p", 7) == 0,
+	    "one that will close has proved the backend alive all the same");
 	stage_say(s, conn, OK_2);
 	stage_hear(s, client, "ok");
 
@@ -88,6 +88,126 @@ verified(void)
 	close(client);
 	stage_settle(s);
 	close(conn);
+	stage_close(s);
+}
+
+/* The backend answers the question, and its connection cannot go on. */
+static void
+answered_and_closed(const char *what, const char *answer, bool ends, bool warm)
+{
+	static const char *const options[] = { "verify=options", "retry=never",
+		"retries=0", NULL };
+	struct stage *s = &stage;
+	int client, conn, fresh;
+
+	stage_open(s, options);
+	client = stage_client(s);
+	if (warm) {
+		stage_say(s, client, GET);
+		conn = stage_accept(s);
+		is_asked(s, conn, OK_2);
+		stage_hear(s, conn, "\r\n\r\n");
+		stage_say(s, conn, OK_2);
+		stage_hear(s, client, "ok");
+		s->n_attempts = 0;
+	}
+	stage_say(s, client, POST);
+	if (!warm)
+		conn = stage_accept(s);
+	stage_hear(s, conn, "\r\n\r\n");
+	send(conn, answer, strlen(answer), 0);
+	if (ends)
+		shutdown(conn, SHUT_WR);
+	fresh = stage_accept(s);
+	CHECK(strncmp(stage_hear(s, fresh, "abc"), "POST /p", 7) == 0,
+	    "%s: the request goes on a fresh connection, unasked", what);
+	stage_say(s, fresh, OK_2);
+	CHECK(stage_hears(s, client, "ok", "200 OK") && s->n_attempts == 2 &&
+		s->attempts[0].action == RETRY_ELSEWHERE &&
+		strcmp(s->attempts[0].why,
+		    "the backend answered the probe and closed") == 0,
+	    "%s: and is answered", what);
+	stage_fin(s, fresh);
+	stage_say(s, client, POST);
+	close(conn);
+	conn = stage_accept(s);
+	CHECK(
+	    is_asked(s, conn, OK_2), "%s: the next one is proved again", what);
+	close(fresh);
+	close(conn);
+	close(client);
+	stage_close(s);
+}
+
+/* It does not answer it. */
+static void
+unanswered(const char *what, const char *says, bool resets)
+{
+	static const char *const options[] = { "verify=options", NULL };
+	struct stage *s = &stage;
+	int client, conn;
+
+	stage_open(s, options);
+	client = stage_client(s);
+	stage_say(s, client, POST);
+	for (int i = 0; i < 3; i++) {
+		conn = stage_accept(s);
+		stage_hear(s, conn, "\r\n\r\n");
+		send(conn, says, strlen(says), 0);
+		if (resets)
+			stage_reset(s, conn);
+		else
+			close(conn);
+	}
+	CHECK(stage_hears(s, client, "left\n", " 502 ") &&
+		strstr(s->heard,
+		    "the probe was not answered, and no retry is"
+		    " left") != NULL,
+	    "%s: the client is told so", what);
+	CHECK(s->n_attempts == 3 && s->attempts[0].facts.sent == 0 &&
+		s->attempts[0].action == RETRY_ELSEWHERE &&
+		s->attempts[1].action == RETRY_AGAIN,
+	    "%s: not without having tried", what);
+	close(client);
+	stage_close(s);
+}
+
+static void
+probe_timeouts(void)
+{
+	static const char *const options[] = { "verify=options",
+		"connect_timeout_ms=3000", NULL };
+	struct stage *s = &stage;
+	int client, conn;
+
+	stage_open(s, options);
+	client = stage_client(s);
+	stage_say(s, client, GET);
+	conn = stage_accept(s);
+	stage_hear(s, conn, "\r\n\r\n");
+	stage_advance(s, 3000);
+	CHECK(s->n_attempts == 1 && s->attempts[0].action == RETRY_ELSEWHERE,
+	    "a probe that times out is put once more");
+	close(conn);
+	conn = stage_accept(s);
+	stage_hear(s, conn, "\r\n\r\n");
+	stage_advance(s, 3000);
+	CHECK(stage_hears(s, client, "probe timed out\n", " 504 ") &&
+		s->n_upstreams == 2 && s->account.who == 'u',
+	    "then it is a 504");
+	close(conn);
+
+	stage_say(s, client, GET);
+	conn = stage_accept(s);
+	stage_hear(s, conn, "\r\n\r\n");
+	stage_say(s, conn, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc");
+	stage_advance(s, 3000);
+	close(conn);
+	conn = stage_accept(s);
+	CHECK(stage_hears(s, conn, "\r\n\r\n", "GET /g"),
+	    "but not where its answer had begun");
+	close(conn);
+	close(client);
 	stage_close(s);
 }
 
@@ -328,6 +448,31 @@ int
 main(void)
 {
 	verified();
+	for (int warm = 0; warm < 2; warm++) {
+		answered_and_closed("a 400 with close, as nginx",
+		    "HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n"
+		    "Connection: close\r\n\r\nno",
+		    true, warm);
+		answered_and_closed("a 501 in HTTP/1.0, as Python",
+		    "HTTP/1.0 501 No\r\nConnection: close\r\n\r\nno", true,
+		    warm);
+		answered_and_closed("a FIN that was not announced",
+		    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", true,
+		    warm);
+		answered_and_closed("half an answer",
+		    "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok", true,
+		    warm);
+	}
+	answered_and_closed("an answer that does not end",
+	    "HTTP/1.1 200 OK\r\n\r\nok", false, false);
+	answered_and_closed("an answer that says close and leaves it at that",
+	    "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", false, false);
+	answered_and_closed("more than an answer", OK_2 "HTTP", false, false);
+	unanswered("a FIN", "", false);
+	unanswered("a reset", "", true);
+	unanswered("junk", "220 smtp\r\n", false);
+	unanswered("half a head", "HTTP/1.1 200 OK\r\nA: b", false);
+	probe_timeouts();
 	ahead();
 	spared();
 	refused("a 417 with close, pooled", REFUSED, true, "replay_bytes=9");

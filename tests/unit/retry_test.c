@@ -61,6 +61,24 @@ static const struct attempt withheld = {
 	.reused = true, .sent = 90, .peer_closed = true, .body_withheld = true
 };
 
+static const struct attempt probed = { .peer_closed = true,
+	.probing = true,
+	.probe_answered = true,
+	.fresh_unsent_before = true };
+static const struct attempt unproved_pooled = {
+	.reused = true, .peer_closed = true, .probing = true
+};
+static const struct attempt unproved = { .peer_closed = true, .probing = true };
+static const struct attempt unproved_again = {
+	.peer_closed = true, .probing = true, .fresh_unsent_before = true
+};
+static const struct attempt probe_too_slow = {
+	.peer_closed = true, .probing = true, .timed_out = true
+};
+static const struct attempt probe_too_slow_again = { .peer_closed = true,
+	.probing = true,
+	.timed_out = true,
+	.fresh_unsent_before = true };
 static const struct attempt expect_refused = { .reused = true,
 	.sent = 90,
 	.received = 60,
@@ -138,6 +156,22 @@ static const struct {
 	    RETRY_GIVE_UP, "connecting timed out" },
 	{ "response timeout", RETRY_ALWAYS, &plain_get, &silent, 1,
 	    RETRY_GIVE_UP, "the response timed out" },
+	/* A probe (verify options). */
+	{ "answered, closed", RETRY_NEVER, &post, &probed, 0, RETRY_ELSEWHERE,
+	    "the backend answered the probe and closed" },
+	{ "unanswered, pooled", RETRY_NEVER, &post, &unproved_pooled, 0,
+	    RETRY_ELSEWHERE, "the probe was not answered" },
+	{ "unanswered", RETRY_NEVER, &post, &unproved, 0, RETRY_ELSEWHERE,
+	    "the probe was not answered" },
+	{ "unanswered again", RETRY_NEVER, &post, &unproved_again, 1,
+	    RETRY_AGAIN, "the probe was not answered" },
+	{ "the same, no retry left", RETRY_ALWAYS, &plain_get, &unproved_again,
+	    0, RETRY_GIVE_UP,
+	    "the probe was not answered, and no retry is left" },
+	{ "probe timeout", RETRY_NEVER, &post, &probe_too_slow, 0,
+	    RETRY_ELSEWHERE, "the probe timed out" },
+	{ "another one", RETRY_ALWAYS, &plain_get, &probe_too_slow_again, 1,
+	    RETRY_GIVE_UP, "the probe timed out" },
 	/* Several upstreams. */
 	{ "refused by one of two: POST", RETRY_NEVER, &post,
 	    &refused_one_of_two, 0, RETRY_ELSEWHERE, "nothing was sent" },
