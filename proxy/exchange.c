@@ -222,6 +222,7 @@ exchange_attempt(struct exchange *x, bool reused, struct upstream *carrier,
 	x->now = (struct attempt){ .reused = reused,
 		.body_withheld = x->expects_for_us };
 	x->n_interim_bytes = 0;
+	x->odd_interim = false;
 	x->invalid = NULL;
 	x->up_sent = 0;
 	response_reader_reset(&x->answer);
@@ -277,6 +278,7 @@ exchange_add_interim(
 	size_t before = buffer_size(&x->down);
 
 	x->n_interim_bytes += size;
+	x->odd_interim |= r->odd;
 	if (r->status == 100)
 		exchange_release_body(x);
 	/* RFC 9110 15.2: HTTP/1.0 knows no 1xx; nor is a 100 for a client that

@@ -81,6 +81,7 @@ struct exchange {
 	struct attempt now;
 	bool proven; /* the server that is asked has answered a probe */
 	size_t n_interim_bytes; /* of now.received */
+	bool odd_interim;	/* one of them was odd */
 	const char *invalid;	/* why the response is none; NULL */
 
 	/* Except for its last two times, status and sent, the session's. */

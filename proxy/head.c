@@ -54,6 +54,23 @@ head_is_token(struct span s)
 	return s.size > 0 && token_size(s.bytes, s.size) == s.size;
 }
 
+bool
+head_is_version(struct span s)
+{
+	return s.size == 8 && memcmp(s.bytes, "HTTP/", 5) == 0 &&
+	    head_is_digit(s.bytes[5]) && s.bytes[6] == '.' &&
+	    head_is_digit(s.bytes[7]);
+}
+
+bool
+head_write_via(char said_minor, struct buffer *out)
+{
+	char via[] = "Via: 1.x closerace\r\n\r\n";
+
+	via[7] = said_minor;
+	return buffer_append(out, via, sizeof via - 1);
+}
+
 /* RFC 9110 5.5 */
 static bool
 is_text_char(unsigned char c)
@@ -247,7 +264,7 @@ head_number(struct span s, uint64_t *number)
 	if (s.size == 0 || s.size > 18)
 		return false;
 	for (size_t i = 0; i < s.size; i++) {
-		if (s.bytes[i] < '0' || s.bytes[i] > '9')
+		if (!head_is_digit(s.bytes[i]))
 			return false;
 		n = n * 10 + (uint64_t)(s.bytes[i] - '0');
 	}

@@ -134,6 +134,19 @@ bool head_note_hop(
  * Needs:   every field was noted; not NAME_OTHER. */
 bool head_goes_on(const struct head_hops *, enum head_name);
 
+static inline bool
+head_is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* "HTTP/", a digit, a dot, a digit? */
+bool head_is_version(struct span);
+
+/* Append the Via of a message that came as HTTP/1.said_minor, and the head's
+ * end.  Returns: false when out of memory. */
+bool head_write_via(char said_minor, struct buffer *out);
+
 /* Append the field lines that go on to the next hop.  Host and Content-Length
  * always do, whatever Connection says: without them the message would mean
  * something else.

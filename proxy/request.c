@@ -63,10 +63,10 @@ request_check_line(struct span line, const char **why)
 
 	if (!split_line(line, &method, &target, &version))
 		return refuse(400, why, "a malformed request line");
-	if (version.size != 8 || memcmp(version.bytes, "HTTP/", 5) != 0)
+	if (!head_is_version(version))
 		return refuse(400, why, "a malformed request line");
-	if (!equals(version, "HTTP/1.1") && !equals(version, "HTTP/1.0"))
-		return refuse(505, why, "only HTTP/1.0 and HTTP/1.1 are known");
+	if (version.bytes[5] != '1')
+		return refuse(505, why, "only HTTP/1 is known");
 	if (equals(method, "CONNECT"))
 		return refuse(501, why, "CONNECT is not offered");
 	return 0;
@@ -197,7 +197,8 @@ read_line(struct request *r, struct span line, const char **why)
 	if (status != 0)
 		return status;
 	split_line(line, &r->method, &r->target, &version);
-	r->minor = version.bytes[7] - '0';
+	r->said_minor = version.bytes[7];
+	r->minor = r->said_minor != '0'; /* RFC 9110 6.2 */
 	r->is_head = equals(r->method, "HEAD");
 	if (r->target.bytes[0] != '/' && !split_target(r))
 		return refuse(400, why, "a malformed request target");
@@ -367,8 +368,6 @@ request_write(const struct request *r, const char *head, size_t size,
     const struct sockaddr_in *backend, bool close, bool expect,
     struct buffer *out)
 {
-	const char *via = r->minor == 0 ? "Via: 1.0 closerace\r\n\r\n"
-					: "Via: 1.1 closerace\r\n\r\n";
 	bool chunked = r->framing == FRAMING_CHUNKED;
 
 	return buffer_append(out, r->method.bytes, r->method.size) &&
@@ -377,7 +376,8 @@ request_write(const struct request *r, const char *head, size_t size,
 	    head_forward(head, size, r->fields_at, &r->hops, out) &&
 	    (!chunked || buffer_add(out, "Transfer-Encoding: chunked\r\n")) &&
 	    (!expect || buffer_add(out, "Expect: 100-continue\r\n")) &&
-	    write_connection(r, close, out) && buffer_add(out, via);
+	    write_connection(r, close, out) &&
+	    head_write_via(r->said_minor, out);
 }
 
 bool

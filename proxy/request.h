@@ -14,7 +14,8 @@ struct request {
 	struct span method, target; /* in the head it was read from */
 	struct span authority;	    /* of an absolute-form target; else empty */
 	struct span upgrade;	    /* value of Upgrade, where one is wanted */
-	int minor;		    /* HTTP/1.minor */
+	int minor;		    /* HTTP/1.minor: 0, or 1 for 1 and more */
+	char said_minor;	    /* … its digit, as it was said */
 	struct head_hops hops;
 	size_t fields_at; /* where the first field line begins */
 	enum framing framing;

@@ -6,7 +6,7 @@
 #define STATUS_AT 9 /* behind "HTTP/1.1 " */
 
 struct fields { /* what is counted while reading */
-	unsigned n_lengths, n_codings;
+	unsigned n_lengths, n_codings, n_upgrades;
 	bool bad_length, is_chunked;
 };
 
@@ -20,26 +20,23 @@ response_kind(const char *bytes, size_t size)
 	return bytes[STATUS_AT] == '1' ? RESPONSE_INTERIM : RESPONSE_FINAL;
 }
 
-static bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
 /* HTTP/1.x SP 3DIGIT [SP reason] */
 static bool
 read_line(struct response *r, struct span line)
 {
 	const char *s = line.bytes;
 
-	if (line.size < STATUS_AT + 3 || memcmp(s, "HTTP/1.", 7) != 0 ||
-	    (s[7] != '0' && s[7] != '1') || s[8] != ' ')
+	if (line.size < STATUS_AT + 3 ||
+	    !head_is_version((struct span){ s, 8 }) || s[5] != '1' ||
+	    s[8] != ' ')
 		return false;
-	if (s[9] < '1' || s[9] > '9' || !is_digit(s[10]) || !is_digit(s[11]))
+	if (s[9] < '1' || s[9] > '9' || !head_is_digit(s[10]) ||
+	    !head_is_digit(s[11]))
 		return false;
 	if (line.size > STATUS_AT + 3 && s[STATUS_AT + 3] != ' ')
 		return false;
-	r->minor = s[7] - '0';
+	r->said_minor = s[7];
+	r->minor = r->said_minor != '0'; /* RFC 9110 6.2 */
 	r->status = (s[9] - '0') * 100 + (s[10] - '0') * 10 + (s[11] - '0');
 	r->line = line;
 	return true;
@@ -91,6 +88,7 @@ read_field(struct response *r, struct fields *n, const struct head_field *f)
 		read_hint(r, f->value);
 		break;
 	case NAME_UPGRADE:
+		n->n_upgrades++;
 		r->upgrade = f->value;
 		break;
 	default:
@@ -98,9 +96,42 @@ read_field(struct response *r, struct fields *n, const struct head_field *f)
 	}
 }
 
+static bool
+lists(struct span list, struct span wanted)
+{
+	struct span token;
+	size_t at = 0;
+
+	while (head_next_token(list, &at, &token))
+		if (token.size == wanted.size &&
+		    strncasecmp(token.bytes, wanted.bytes, token.size) == 0)
+			return true;
+	return false;
+}
+
+/* RFC 9110 7.8: a server must not switch to what was not asked for. */
 static const char *
-judge_fields(
-    const struct response *r, const struct fields *n, enum response_to to)
+judge_switch(const struct response *r, const struct fields *n,
+    const struct response_to *to)
+{
+	struct span token;
+	size_t at = 0, n_tokens = 0;
+
+	if (to->upgrade.size == 0)
+		return "a 101 that nobody asked for";
+	if (n->n_lengths + n->n_codings > 0)
+		return "a 101 with a body";
+	if (n->n_upgrades > 1)
+		return "a 101 with several Upgrade fields";
+	for (; head_next_token(r->upgrade, &at, &token); n_tokens++)
+		if (!lists(to->upgrade, token))
+			return "a 101 to a protocol that nobody asked for";
+	return n_tokens == 0 ? "a 101 without Upgrade" : NULL;
+}
+
+static const char *
+judge_fields(const struct response *r, const struct fields *n,
+    const struct response_to *to)
 {
 	if (n->n_lengths > 1 || n->bad_length)
 		return "a malformed Content-Length";
@@ -110,22 +141,16 @@ judge_fields(
 		return "Transfer-Encoding in HTTP/1.0";
 	if (n->n_codings > 1 || (n->n_codings == 1 && !n->is_chunked))
 		return "a transfer coding that is not just chunked";
-	if (r->status != 101)
-		return NULL;
-	return to != RESPONSE_TO_UPGRADE  ? "a 101 that nobody asked for"
-	    : r->upgrade.size == 0	  ? "a 101 without Upgrade"
-	    : n->n_lengths + n->n_codings ? "a 101 with a body"
-					  : NULL;
+	return r->status == 101 ? judge_switch(r, n, to) : NULL;
 }
 
 static enum framing
-framing_of(
-    const struct response *r, const struct fields *n, enum response_to to)
+framing_of(const struct response *r, const struct fields *n,
+    const struct response_to *to)
 {
 	if (r->status == 101)
 		return FRAMING_TUNNEL;
-	if (to == RESPONSE_TO_HEAD || r->status < 200 || r->status == 204 ||
-	    r->status == 304)
+	if (to->head || r->status < 200 || r->status == 204 || r->status == 304)
 		return FRAMING_NONE;
 	if (n->n_codings > 0)
 		return FRAMING_CHUNKED;
@@ -135,8 +160,8 @@ framing_of(
 }
 
 const char *
-response_read(
-    struct response *r, const char *head, size_t size, enum response_to to)
+response_read(struct response *r, const char *head, size_t size,
+    const struct response_to *to)
 {
 	struct fields n = { 0 };
 	struct head_field f;
@@ -162,6 +187,8 @@ response_read(
 	if (why == NULL)
 		why = judge_fields(r, &n, to);
 	r->framing = framing_of(r, &n, to);
+	r->odd = (r->status < 200 || r->status == 204) &&
+	    n.n_lengths + n.n_codings > 0;
 	r->announces_close =
 	    r->hops.close || (r->minor == 0 && !r->hops.keep_alive);
 	return why;
@@ -194,9 +221,6 @@ bool
 response_write(const struct response *r, const char *head, size_t size,
     const struct response_extras *extras, struct buffer *out)
 {
-	const char *via = r->minor == 0 ? "Via: 1.0 closerace\r\n\r\n"
-					: "Via: 1.1 closerace\r\n\r\n";
-
 	return buffer_add(out, "HTTP/1.1") &&
 	    buffer_append(out, r->line.bytes + 8, r->line.size - 8) &&
 	    buffer_add(out, "\r\n") &&
@@ -205,5 +229,5 @@ response_write(const struct response *r, const char *head, size_t size,
 		buffer_add(out, "Transfer-Encoding: chunked\r\n")) &&
 	    write_connection(r, extras->connection, out) &&
 	    (extras->again == NULL || write_status(extras, out)) &&
-	    buffer_add(out, via);
+	    head_write_via(r->said_minor, out);
 }

@@ -11,7 +11,8 @@
 
 struct response {
 	int status;
-	int minor;	     /* HTTP/1.minor */
+	int minor;	     /* HTTP/1.minor: 0, or 1 for 1 and more */
+	char said_minor;     /* … its digit, as it was said */
 	struct span line;    /* in the head it was read from */
 	struct span upgrade; /* likewise: to what a 101 switches */
 	size_t fields_at;    /* where the first field line begins */
@@ -19,8 +20,11 @@ struct response {
 	uint64_t length;
 	struct head_hops hops;
 	bool announces_close; /* by Connection, or as HTTP/1.0 does */
-	bool has_hint;	      /* Keep-Alive: timeout= */
-	bool has_max;	      /* Keep-Alive: max= */
+	/* It can have no content and speaks of its length (RFC 9110 8.6, RFC
+	 * 9112 6.1): what follows may be anything. */
+	bool odd;
+	bool has_hint; /* Keep-Alive: timeout= */
+	bool has_max;  /* Keep-Alive: max= */
 	int hint_ms;
 	unsigned max;
 };
@@ -35,16 +39,15 @@ enum response_kind {
 enum response_kind response_kind(const char *bytes, size_t size);
 
 /* What its request was. */
-enum response_to {
-	RESPONSE_TO_ANY,
-	RESPONSE_TO_HEAD,
-	RESPONSE_TO_UPGRADE /* a 101 is welcome */
+struct response_to {
+	bool head;	     /* a HEAD */
+	struct span upgrade; /* the protocols it asked for; empty: none */
 };
 
 /* Read a complete head, as strictly as a request's.
  * Returns: NULL, or a static sentence that says what is wrong. */
-const char *response_read(
-    struct response *, const char *head, size_t size, enum response_to);
+const char *response_read(struct response *, const char *head, size_t size,
+    const struct response_to *);
 
 /* How the client is to know where the response ends, and what follows. */
 enum response_connection {

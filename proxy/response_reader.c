@@ -18,12 +18,13 @@ invalid(struct exchange *x, const char *why)
 	return RESPONSE_INVALID;
 }
 
-static enum response_to
-response_to(const struct exchange *x)
+static const char *
+read_head(
+    struct response *r, const struct exchange *x, const char *head, size_t size)
 {
-	return x->request.is_head	  ? RESPONSE_TO_HEAD
-	    : x->request.upgrade.size > 0 ? RESPONSE_TO_UPGRADE
-					  : RESPONSE_TO_ANY;
+	struct response_to to = { x->request.is_head, x->request.upgrade };
+
+	return response_read(r, head, size, &to);
 }
 
 /* Hand over an interim response at the beginning of in, if it is whole.
@@ -43,7 +44,7 @@ take_interim(struct response_reader *r, struct exchange *x, size_t head_bytes)
 		return RESPONSE_MORE;
 	if (x->n_interim_bytes + size > head_bytes)
 		return invalid(x, "interim responses that are too long");
-	why = response_read(&interim, bytes, size, response_to(x));
+	why = read_head(&interim, x, bytes, size);
 	if (why != NULL)
 		return invalid(x, why);
 	if (interim.status == 101)
@@ -105,7 +106,7 @@ take_final_head(struct response_reader *r, struct exchange *x, size_t size)
 	const struct response *final = &x->response;
 	const char *why;
 
-	why = response_read(&x->response, head, size, response_to(x));
+	why = read_head(&x->response, x, head, size);
 	if (why != NULL)
 		return invalid(x, why);
 	if (is_stray(x))

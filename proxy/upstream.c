@@ -189,7 +189,7 @@ static bool
 is_last_answer(const struct exchange *x)
 {
 	return x->answer.has_head &&
-	    (x->response.announces_close ||
+	    (x->response.announces_close || x->response.odd ||
 		x->response.framing == FRAMING_CLOSE);
 }
 

@@ -273,9 +273,9 @@ finished(struct upstream *u)
 	struct exchange *x = u->actor.exchange;
 	const struct response *r = &x->response;
 	bool again = exchange_all_sent(x) && !x->asks_close &&
-	    !r->announces_close && !x->tunnel && r->framing != FRAMING_CLOSE &&
-	    buffer_size(&x->answer.in) == 0 && u->actor.error == 0 &&
-	    !u->actor.peer_closed && allowed_idle(u, r);
+	    !r->announces_close && !r->odd && !x->odd_interim && !x->tunnel &&
+	    r->framing != FRAMING_CLOSE && buffer_size(&x->answer.in) == 0 &&
+	    u->actor.error == 0 && !u->actor.peer_closed && allowed_idle(u, r);
 
 	x->unwanted = !exchange_all_sent(x);
 	settle(u, ATTEMPT_GOOD);

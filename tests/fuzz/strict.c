@@ -22,6 +22,12 @@ doubt(struct strict_message *m, const char *why)
 }
 
 static bool
+is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static bool
 bad(struct strict_message *m, const char *why)
 {
 	m->verdict = STRICT_BAD;
@@ -533,9 +539,9 @@ read_request_line(struct strict_message *m)
 	if (!is_token(m->method) || m->target.size == 0)
 		return bad(m, "a request line without method or target");
 	if (version.size != 8 || memcmp(version.bytes, "HTTP/1.", 7) != 0 ||
-	    (version.bytes[7] != '0' && version.bytes[7] != '1'))
-		return bad(m, "not HTTP/1.0 or HTTP/1.1");
-	m->minor = version.bytes[7] - '0';
+	    !is_digit(version.bytes[7]))
+		return bad(m, "not HTTP/1");
+	m->minor = version.bytes[7] != '0'; /* RFC 9110 6.2 */
 	if (m->method.size == 7 && memcmp(m->method.bytes, "CONNECT", 7) == 0)
 		return bad(m, "CONNECT");
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
@@ -688,12 +694,6 @@ strict_request(
 
 /* -------------------------------------------------------------- responses ---- */
 
-static bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
 /* RFC 9112 4 */
 static bool
 read_status_line(struct strict_message *m)
@@ -701,12 +701,12 @@ read_status_line(struct strict_message *m)
 	const char *s = m->line.bytes;
 
 	if (m->line.size < 12 || memcmp(s, "HTTP/1.", 7) != 0 ||
-	    (s[7] != '0' && s[7] != '1') || s[8] != ' ')
+	    !is_digit(s[7]) || s[8] != ' ')
 		return bad(m, "a status line that is none");
 	if (!is_digit(s[9]) || !is_digit(s[10]) || !is_digit(s[11]) ||
 	    s[9] == '0' || (m->line.size > 12 && s[12] != ' '))
 		return bad(m, "a status that is none");
-	m->minor = s[7] - '0';
+	m->minor = s[7] != '0'; /* RFC 9110 6.2 */
 	m->status = (s[9] - '0') * 100 + (s[10] - '0') * 10 + (s[11] - '0');
 	if (m->line.size == 12)
 		doubt(m, "no blank behind the status");

@@ -56,7 +56,6 @@ local malformed = {
   { "an unknown protocol", "GET / SMTP/1.1\r\n" .. HOST .. "\r\n" },
   { "lower-case http", "GET / http/1.1\r\n" .. HOST .. "\r\n" },
   { "HTTP/2.0", "GET / HTTP/2.0\r\n" .. HOST .. "\r\n", { 400, 505 } },
-  { "HTTP/1.2", "GET / HTTP/1.2\r\n" .. HOST .. "\r\n", { 400, 505 } },
   { "HTTP/1.10", "GET / HTTP/1.10\r\n" .. HOST .. "\r\n", { 400, 505 } },
   { "the HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", { 400, 501, 505 } },
   { "CONNECT", "CONNECT h:443 HTTP/1.1\r\n" .. HOST .. "\r\n", { 400, 405, 501 } },

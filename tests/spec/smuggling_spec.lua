@@ -207,7 +207,6 @@ local refused = {
   -- The request line.
   { "HTTP/0.9", "3", "GET /\r\n" },
   { "HTTP/0.9 with fields", "3", "GET /\r\nHost: h\r\n\r\n" },
-  { "HTTP/1.2", "2.5 of 9110", line "GET / HTTP/1.2", { 400, 505 } },
   { "HTTP/2.0", "15.6.6 of 9110", line "GET / HTTP/2.0", { 505 } },
   { "HTTP/3", "2.3", line "GET / HTTP/3" },
   { "HTTP/0.9, said so", "15.6.6 of 9110", line "GET / HTTP/0.9", { 400, 505 } },
@@ -349,6 +348,7 @@ local passed = {
     "3\r\nabc\r\n0\r\n\r\n", { "GET /echo 3" }, "abc" },
   { "POST without a body", "6.3", post "" .. SMUGGLED, { "POST /echo", "GET /smuggled" } },
   { "CRLF in front of it", "2.2", "\r\n" .. get "", { "GET /" } },
+  { "HTTP/1.2", "6.2 of 9110", line "GET / HTTP/1.2", { "GET /" } },
   { "many CRLFs in front of it", "2.2", ("\r\n"):rep(100) .. get "", { "GET /" } },
   { "CRLF between two", "2.2", sized(" 5", "abcde\r\n") .. SMUGGLED, { "POST /echo 5", "GET /smuggled" }, "abcde" },
   { "an empty Host", "3.2", hosted "Host:\r\n", { "GET /" } },
@@ -548,7 +548,7 @@ local responses = {
 
   { "HTTP/0.9", "2.3", "<html>hello</html>\r\n\r\n", 502 },
   { "HTTP/2.0", "2.3", "HTTP/2.0 200 OK\r\n" .. TWO .. "\r\nok", 502 },
-  { "HTTP/1.2", "2.3", "HTTP/1.2 200 OK\r\n" .. TWO .. "\r\nok", 502 },
+  { "HTTP/1.2", "6.2 of 9110", "HTTP/1.2 200 OK\r\n" .. TWO .. "\r\nok", 200, "ok", fine = true },
   { "frames of HTTP/2", "2.3", "\0\0\18\4\0\0\0\0\0\0\3\0\0\0\x80\0\4\0\1\0\0\0\5\0\xff\xff\xff\r\n\r\n", 502 },
   { "ICY 200 OK", "2.3", "ICY 200 OK\r\n" .. TWO .. "\r\nok", 502 },
   { "http/1.1", "2.3", "http/1.1 200 OK\r\n" .. TWO .. "\r\nok", 502 },

@@ -109,6 +109,37 @@ ends(void)
 }
 
 /* No tunnel without both sides' word. */
+/* The client asks for asked; the backend switches to this. */
+static void
+switches_to(const char *asked, const char *to, bool may)
+{
+	struct stage *s = &stage;
+	int client, conn;
+	char text[512];
+
+	stage_open(s, NULL);
+	client = stage_client(s);
+	snprintf(text, sizeof text,
+	    "GET /chat HTTP/1.1\r\nHost: t\r\nConnection: upgrade\r\n"
+	    "Upgrade: %s\r\n\r\n",
+	    asked);
+	stage_say(s, client, text);
+	conn = stage_accept(s);
+	stage_hear(s, conn, "\r\n\r\n");
+	snprintf(text, sizeof text,
+	    "HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: %s\r\n\r\n", to);
+	stage_say(s, conn, text);
+	stage_hear(s, client, "\r\n\r\n");
+	CHECK(strncmp(s->heard, may ? "HTTP/1.1 101" : "HTTP/1.1 502", 12) == 0,
+	    "asked for %s, switched to %s: %s", asked, to,
+	    may ? "a tunnel" : "refused");
+	CHECK(may || stage_hears(s, conn, NULL, "<fin>"),
+	    "and what may follow is nobody's");
+	close(client);
+	close(conn);
+	stage_close(s);
+}
+
 static void
 refused(void)
 {
@@ -154,5 +185,15 @@ main(void)
 	switches();
 	ends();
 	refused();
+	switches_to("chat", "chat", true);
+	switches_to("WebSocket", "websocket", true);
+	switches_to("irc/6.9, chat", "chat", true);
+	switches_to("tls/1.2, chat", "chat, TLS/1.2", true);
+	switches_to("chat", "h2c", false);
+	switches_to("chat", "chatter", false);
+	switches_to("chat", "chat/2", false);
+	switches_to("chat", "chat, smtp", false);
+	switches_to("chat", ", ", false);
+	switches_to("chat", "chat\r\nUpgrade: smtp", false);
 	return CHECK_DONE();
 }

@@ -8,8 +8,9 @@ static struct response r;
 static const char *
 read_head(const char *head, bool answers_head)
 {
-	return response_read(&r, head, strlen(head),
-	    answers_head ? RESPONSE_TO_HEAD : RESPONSE_TO_ANY);
+	struct response_to to = { .head = answers_head };
+
+	return response_read(&r, head, strlen(head), &to);
 }
 
 static void
@@ -45,10 +46,11 @@ status_lines(void)
 {
 	static const char *const good[] = { "HTTP/1.1 200 OK\r\n\r\n",
 		"HTTP/1.1 200\r\n\r\n", "HTTP/1.1 200 \r\n\r\n",
-		"HTTP/1.0 999 \x80 x\r\n\r\n" };
+		"HTTP/1.0 999 \x80 x\r\n\r\n", "HTTP/1.2 200 OK\r\n\r\n",
+		"HTTP/1.9 200 OK\r\n\r\n" };
 	static const char *const bad[] = { "HTTP/1.1 20 OK\r\n\r\n",
 		"HTTP/1.1 2000 OK\r\n\r\n", "HTTP/1.1  200 OK\r\n\r\n",
-		"HTTP/1.1 099 OK\r\n\r\n", "HTTP/1.2 200 OK\r\n\r\n",
+		"HTTP/1.1 099 OK\r\n\r\n", "HTTP/1.x 200 OK\r\n\r\n",
 		"HTTP/2.0 200 OK\r\n\r\n", "http/1.1 200 OK\r\n\r\n",
 		"HTTP/1.1 200 OK\n\r\n", "HTTP/1.1\t200 OK\r\n\r\n" };
 
