@@ -182,6 +182,9 @@ identify(struct span name)
 		return head_is(name, "connection") ? NAME_CONNECTION
 		    : head_is(name, "keep-alive")  ? NAME_KEEP_ALIVE
 						   : NAME_OTHER;
+	case 12:
+		return head_is(name, "max-forwards") ? NAME_MAX_FORWARDS
+						     : NAME_OTHER;
 	case 13:
 		return head_is(name, "authorization") ? NAME_AUTHORIZATION
 						      : NAME_OTHER;

@@ -8,6 +8,8 @@ static const char *
 reason_of(int status)
 {
 	switch (status) {
+	case 200:
+		return "OK";
 	case 400:
 		return "Bad Request";
 	case 408:
@@ -67,27 +69,41 @@ reply_to_failure(const struct attempt *a, const char *invalid, const char *why)
 	return r;
 }
 
-bool
-reply_write(const struct reply *r, struct buffer *out)
+static bool
+write_head(const struct reply *r, struct buffer *out)
 {
-	const char *reason = reason_of(r->status);
 	const char *connection = r->close ? "Connection: close\r\n"
 	    : r->keep_alive		  ? "Connection: keep-alive\r\n"
 					  : "";
-	char body[512];
+
+	return buffer_print(out, "HTTP/1.1 %d %s\r\n", r->status,
+		   reason_of(r->status)) &&
+	    (r->type == NULL ||
+		buffer_print(out, "Content-Type: %s\r\n", r->type)) &&
+	    buffer_print(out,
+		"Content-Length: %zu\r\nProxy-Status: closerace; ",
+		r->content_size) &&
+	    (r->error == NULL || buffer_print(out, "error=%s; ", r->error)) &&
+	    buffer_print(
+		out, "details=\"%s\"\r\n%s\r\n", r->details, connection);
+}
+
+bool
+reply_write(const struct reply *r, struct buffer *out)
+{
+	struct reply full = *r;
+	char text[512];
 	int n;
 
-	n = snprintf(
-	    body, sizeof body, "%d %s: %s\n", r->status, reason, r->details);
-	if (n < 0 || (size_t)n >= sizeof body)
-		n = (int)sizeof body - 1;
-	if (!buffer_print(out,
-		"HTTP/1.1 %d %s\r\n"
-		"Content-Type: text/plain\r\n"
-		"Content-Length: %d\r\n"
-		"Proxy-Status: closerace; error=%s; details=\"%s\"\r\n"
-		"%s\r\n",
-		r->status, reason, n, r->error, r->details, connection))
-		return false;
-	return r->to_head || buffer_append(out, body, (size_t)n);
+	if (r->content == NULL) {
+		n = snprintf(text, sizeof text, "%d %s: %s\n", r->status,
+		    reason_of(r->status), r->details);
+		if (n < 0 || (size_t)n >= sizeof text)
+			n = (int)sizeof text - 1;
+		full.type = "text/plain";
+		full.content = text;
+		full.content_size = (size_t)n;
+	}
+	return write_head(&full, out) &&
+	    (r->to_head || buffer_append(out, full.content, full.content_size));
 }

@@ -5,8 +5,9 @@
 #include <string.h>
 
 struct fields { /* what is counted while reading */
-	unsigned n_hosts, n_lengths, n_codings, n_upgrades;
-	bool bad_host, bad_length, is_chunked, expects_continue;
+	unsigned n_hosts, n_lengths, n_codings, n_upgrades, n_forwards;
+	bool bad_host, bad_length, bad_forwards, is_chunked, expects_continue;
+	int forwards;
 	unsigned seen; /* 1 << name */
 	struct span upgrade;
 };
@@ -108,6 +109,22 @@ is_authority(struct span s)
 	return n == s.size;
 }
 
+/* Digits; of what is beyond counting, the most that is counted. */
+static bool
+read_forwards(struct span s, int *forwards)
+{
+	int n = 0;
+
+	for (size_t i = 0; i < s.size; i++) {
+		if (!head_is_digit(s.bytes[i]))
+			return false;
+		n = n > REQUEST_FORWARDS_MAX / 10 ? REQUEST_FORWARDS_MAX
+						  : n * 10 + s.bytes[i] - '0';
+	}
+	*forwards = n;
+	return s.size > 0;
+}
+
 static void
 read_field(struct request *r, struct fields *n, const struct head_field *f)
 {
@@ -127,6 +144,10 @@ read_field(struct request *r, struct fields *n, const struct head_field *f)
 		break;
 	case NAME_EXPECT:
 		n->expects_continue |= head_is(f->value, "100-continue");
+		break;
+	case NAME_MAX_FORWARDS:
+		n->n_forwards++;
+		n->bad_forwards |= !read_forwards(f->value, &n->forwards);
 		break;
 	case NAME_UPGRADE:
 		n->n_upgrades++;
@@ -163,6 +184,21 @@ split_target(struct request *r)
 	return r->authority.size > 0 && is_authority(r->authority);
 }
 
+/* RFC 9110 7.6.2: what other methods say of it may be ignored, and is. */
+static int
+judge_forwards(struct request *r, const struct fields *n, const char **why)
+{
+	r->forwards = -1;
+	if (n->n_forwards == 0 || (r->hops.drops >> NAME_MAX_FORWARDS & 1) == 0)
+		return 0;
+	if (n->n_forwards > 1)
+		return refuse(400, why, "several Max-Forwards fields");
+	if (n->bad_forwards)
+		return refuse(400, why, "a malformed Max-Forwards");
+	r->forwards = n->forwards;
+	return 0;
+}
+
 static int
 judge_fields(struct request *r, const struct fields *n, const char **why)
 {
@@ -184,7 +220,7 @@ judge_fields(struct request *r, const struct fields *n, const char **why)
 	if (n->n_codings > 1 || (n->n_codings == 1 && !n->is_chunked))
 		return refuse(
 		    501, why, "a transfer coding that is not just chunked");
-	return 0;
+	return judge_forwards(r, n, why);
 }
 
 /* The request line.  Returns: 0, or the status to refuse with. */
@@ -200,6 +236,7 @@ read_line(struct request *r, struct span line, const char **why)
 	r->said_minor = version.bytes[7];
 	r->minor = r->said_minor != '0'; /* RFC 9110 6.2 */
 	r->is_head = equals(r->method, "HEAD");
+	r->is_trace = equals(r->method, "TRACE");
 	if (r->target.bytes[0] != '/' && !split_target(r))
 		return refuse(400, why, "a malformed request target");
 	return 0;
@@ -250,6 +287,9 @@ request_read(struct request *r, const char *head, size_t size, const char **why)
 		r->hops.drops |= 1u << NAME_HOST;
 	if (r->minor == 0)
 		r->hops.drops |= 1u << NAME_EXPECT;
+	/* It is counted down, and written anew. */
+	if (r->is_trace || equals(r->method, "OPTIONS"))
+		r->hops.drops |= 1u << NAME_MAX_FORWARDS;
 	at = r->fields_at = line.size + 2;
 	while (head_next(head, size, &at, &f, why) == HEAD_FIELD) {
 		read_field(r, &n, &f);
@@ -374,10 +414,36 @@ request_write(const struct request *r, const char *head, size_t size,
 	    buffer_add(out, " ") && write_target(r, out) &&
 	    buffer_add(out, " HTTP/1.1\r\n") && write_host(r, backend, out) &&
 	    head_forward(head, size, r->fields_at, &r->hops, out) &&
+	    (r->forwards <= 0 ||
+		buffer_print(out, "Max-Forwards: %d\r\n", r->forwards - 1)) &&
 	    (!chunked || buffer_add(out, "Transfer-Encoding: chunked\r\n")) &&
 	    (!expect || buffer_add(out, "Expect: 100-continue\r\n")) &&
 	    write_connection(r, close, out) &&
 	    head_write_via(r->said_minor, out);
+}
+
+static bool
+is_secret(const struct head_field *f)
+{
+	return f->id == NAME_COOKIE || f->id == NAME_AUTHORIZATION ||
+	    head_is(f->name, "proxy-authorization");
+}
+
+bool
+request_reflect(
+    const struct request *r, const char *head, size_t size, struct buffer *out)
+{
+	size_t at = r->fields_at;
+	struct head_field f;
+	const char *why;
+
+	if (!buffer_append(out, head, at))
+		return false;
+	while (head_next(head, size, &at, &f, &why) == HEAD_FIELD)
+		if (!is_secret(&f) &&
+		    !buffer_append(out, f.line.bytes, f.line.size))
+			return false;
+	return buffer_add(out, "\r\n");
 }
 
 bool

@@ -10,6 +10,9 @@
 #include "proxy/head.h"
 #include "proxy/options.h"
 
+/* As many as are counted (RFC 9110 7.6.2). */
+enum { REQUEST_FORWARDS_MAX = 999999999 };
+
 struct request {
 	struct span method, target; /* in the head it was read from */
 	struct span authority;	    /* of an absolute-form target; else empty */
@@ -20,7 +23,10 @@ struct request {
 	size_t fields_at; /* where the first field line begins */
 	enum framing framing;
 	uint64_t length; /* of a body with FRAMING_LENGTH */
-	bool is_head;
+	/* Max-Forwards of an OPTIONS or TRACE: 0, it goes no further; -1, it
+	 * has none */
+	int forwards;
+	bool is_head, is_trace;
 	bool keep_alive; /* the client wants its connection kept */
 	bool has_host;
 	/* Of the fields that go on; what Connection lists is no knowledge about
@@ -57,6 +63,12 @@ struct request_facts request_facts(
 bool request_write(const struct request *, const char *head, size_t size,
     const struct sockaddr_in *backend, bool close, bool expect,
     struct buffer *);
+
+/* Append what a TRACE that goes no further is answered: the head as it came,
+ * without what is likely to be a secret (RFC 9110 9.3.8).
+ * Returns: false when out of memory. */
+bool request_reflect(
+    const struct request *, const char *head, size_t size, struct buffer *);
 
 /* Append a request of our own that asks for nothing: OPTIONS *. */
 bool request_write_probe(const struct sockaddr_in *backend, struct buffer *);

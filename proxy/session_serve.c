@@ -120,6 +120,27 @@ use_body(struct session *s)
 	return SESSION_RELAYING;
 }
 
+/* An OPTIONS or TRACE that goes no further (RFC 9110 7.6.2). */
+static enum session_state
+answer_as_last(struct session *s)
+{
+	struct exchange *x = s->x;
+	struct reply r = {
+		.status = 200, .details = "Max-Forwards was 0", .content = ""
+	};
+
+	if (!x->request.is_trace)
+		return session_answer(s, r);
+	buffer_truncate(&x->up, 0); /* it is not needed for anything else */
+	if (!request_reflect(&x->request, buffer_bytes(&x->head),
+		buffer_size(&x->head), &x->up))
+		return session_refuse(s, 503, "out of memory");
+	r.type = "message/http";
+	r.content = buffer_bytes(&x->up);
+	r.content_size = buffer_size(&x->up);
+	return session_answer(s, r);
+}
+
 enum session_state
 session_serve(struct session *s)
 {
@@ -128,11 +149,15 @@ session_serve(struct session *s)
 
 	s->cut = s->only_fresh = s->approved = s->fresh_unsent = false;
 	s->n_dead = s->n_servers = 0;
-	ask(s, p->turn);
-	p->turn = (p->turn + 1) % p->n_servers;
 	/* A bodiless request is whole now. */
 	next = use_body(s);
-	return next == SESSION_RELAYING ? SESSION_CHOOSING : next;
+	if (next != SESSION_RELAYING)
+		return next;
+	if (s->x->request.forwards == 0)
+		return answer_as_last(s);
+	ask(s, p->turn);
+	p->turn = (p->turn + 1) % p->n_servers;
+	return SESSION_CHOOSING;
 }
 
 static bool

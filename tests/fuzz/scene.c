@@ -729,7 +729,9 @@ ends(struct strict_text t, const char *with)
 bool
 scene_is_own(const struct strict_message *m)
 {
-	return begins(strict_value(m, "proxy-status"), "closerace; error=");
+	return begins(strict_value(m, "proxy-status"), "closerace; error=") ||
+	    begins(strict_value(m, "proxy-status"),
+		"closerace; details=\"Max-Forwards");
 }
 
 static bool
@@ -754,6 +756,9 @@ next_field(const struct strict_message *in, const struct strict_message *m,
 		if (is_of_proxy(f))
 			continue;
 		if (strict_is(f->name, "expect") && in->minor == 0)
+			continue;
+		/* RFC 9110 7.6.2: it is made anew. */
+		if (strict_is(f->name, "max-forwards") && strict_is_counted(in))
 			continue;
 		/* RFC 9112 3.2.2: it may be made anew. */
 		if (strict_is(f->name, "host"))
@@ -901,6 +906,9 @@ check_arrival(struct scene *s, const struct scene_peer *client,
 	strict_request(&out, c->peer.in.p + a->in_at,
 	    c->peer.in.size - a->in_at, SIZE_MAX);
 	if (out.head_size > 0) {
+		MUST(!strict_is_counted(&in) ||
+			(strict_is_counted(&out) && !strict_is_used_up(&in)),
+		    "a request goes further than it may");
 		MUST(same_text(in.method, out.method), "another method");
 		MUST(same_text(in.path, out.path), "another target");
 		MUST(in.framing == out.framing, "another framing");

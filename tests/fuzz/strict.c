@@ -641,6 +641,31 @@ check_host(struct strict_message *m)
 	return is_authority(host) || bad(m, "a Host that is none");
 }
 
+static bool
+is_method(const struct strict_message *m, const char *word)
+{
+	return m->method.size == strlen(word) &&
+	    memcmp(m->method.bytes, word, m->method.size) == 0;
+}
+
+bool
+strict_is_counted(const struct strict_message *m)
+{
+	return (is_method(m, "OPTIONS") || is_method(m, "TRACE")) &&
+	    strict_count(m, "max-forwards") > 0;
+}
+
+bool
+strict_is_used_up(const struct strict_message *m)
+{
+	struct strict_text t = strict_value(m, "max-forwards");
+
+	for (size_t i = 0; i < t.size; i++)
+		if (t.bytes[i] != '0')
+			return !is_digit(t.bytes[i]);
+	return true;
+}
+
 static void
 check_options(struct strict_message *m)
 {
@@ -659,6 +684,8 @@ check_options(struct strict_message *m)
 		for (in = 0; next_item(f.value, &in, &item); n++)
 			;
 	}
+	if (strict_is_counted(m))
+		doubt(m, "Max-Forwards");
 	if (n > HOPS_MAX)
 		doubt(m, "many Connection options");
 }

@@ -86,6 +86,11 @@ bool strict_is(struct strict_text, const char *word);
 /* Is it a HEAD request?  Methods have a case. */
 bool strict_is_head(const struct strict_message *);
 
+/* Does the request count its forwards (RFC 9110 7.6.2), and are none left?
+ * Only OPTIONS and TRACE do; what is no number counts as none left. */
+bool strict_is_counted(const struct strict_message *);
+bool strict_is_used_up(const struct strict_message *);
+
 /* Is the word in a comma-separated list of one of the fields of that name? */
 bool strict_lists(
     const struct strict_message *, const char *name, struct strict_text word);

@@ -139,6 +139,79 @@ passes(void)
 	    true);
 }
 
+/* The proxy is the last recipient. */
+static void
+last(const char *what, const char *ask, const char *status, const char *content)
+{
+	struct stage *s = &stage;
+	const char *body;
+	int client, conn;
+
+	stage_open(s, NULL);
+	client = stage_client(s);
+	stage_say(s, client, ask);
+	stage_hear(s, client, "\r\n\r\n");
+	CHECK(strncmp(s->heard, status, strlen(status)) == 0 &&
+		strstr(s->heard, "Proxy-Status: closerace; details=") != NULL,
+	    "%s: the proxy answers itself", what);
+	body = strstr(s->heard, "\r\n\r\n");
+	CHECK(body != NULL && strcmp(body + 4, content) == 0,
+	    "%s: with what was asked", what);
+	CHECK(s->n_upstreams == 0 && s->n_accounts == 1 &&
+		s->account.who == '-' && s->account.status == 200,
+	    "%s: nothing goes on, and all is well", what);
+	stage_say(s, client, GET);
+	conn = stage_accept(s);
+	CHECK(stage_hears(s, conn, "\r\n\r\n", "GET /g"),
+	    "%s: the next request goes on as ever", what);
+	close(conn);
+	close(client);
+	stage_close(s);
+}
+
+static void
+max_forwards(void)
+{
+	last("OPTIONS",
+	    "OPTIONS * HTTP/1.1\r\nHost: t\r\nMax-Forwards: 0\r\n\r\n",
+	    "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n", "");
+	last("OPTIONS with a body",
+	    "OPTIONS / HTTP/1.1\r\nHost: t\r\nMax-Forwards: 0\r\n"
+	    "Content-Length: 3\r\n\r\nabc",
+	    "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n", "");
+#define TRACED "TRACE /a?b HTTP/1.1\r\nHost: t\r\nMax-Forwards: 0\r\n"
+	last("TRACE",
+	    TRACED "Cookie: secret\r\nauthorization: secret\r\n"
+		   "Proxy-Authorization: secret\r\nVia: 1.0 a\r\n\r\n",
+	    "HTTP/1.1 200 OK\r\nContent-Type: message/http\r\n",
+	    TRACED "Via: 1.0 a\r\n\r\n");
+	through("Max-Forwards of TRACE",
+	    "TRACE / HTTP/1.1\r\nMax-Forwards: 10\r\nHost: t\r\n\r\n",
+	    "TRACE / HTTP/1.1\r\nHost: t\r\nMax-Forwards: 9\r\n"
+	    "Via: 1.1 closerace\r\n\r\n",
+	    OK_2,
+	    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
+	    "Via: 1.1 closerace\r\n\r\nok",
+	    true);
+	through("Max-Forwards of OPTIONS, listed by Connection",
+	    "OPTIONS / HTTP/1.1\r\nHost: t\r\nMax-Forwards: 1\r\n"
+	    "Connection: max-forwards\r\n\r\n",
+	    "OPTIONS / HTTP/1.1\r\nHost: t\r\nMax-Forwards: 0\r\n"
+	    "Via: 1.1 closerace\r\n\r\n",
+	    OK_2,
+	    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
+	    "Via: 1.1 closerace\r\n\r\nok",
+	    true);
+	through("Max-Forwards of GET",
+	    "GET / HTTP/1.1\r\nHost: t\r\nMax-Forwards: 0\r\n\r\n",
+	    "GET / HTTP/1.1\r\nHost: t\r\nMax-Forwards: 0\r\n"
+	    "Via: 1.1 closerace\r\n\r\n",
+	    OK_2,
+	    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
+	    "Via: 1.1 closerace\r\n\r\nok",
+	    true);
+}
+
 static void
 versions(void)
 {
@@ -618,6 +691,7 @@ main(void)
 {
 	passes();
 	both_at_once();
+	max_forwards();
 	versions();
 	cuts();
 	told_of_bad_responses();

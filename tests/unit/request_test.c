@@ -188,6 +188,43 @@ framings(void)
 	    "an empty Host is one");
 }
 
+/* RFC 9110 7.6.2: OPTIONS and TRACE, no other method. */
+static void
+forwards(void)
+{
+	static const struct {
+		const char *method, *fields;
+		int status, forwards;
+	} rows[] = {
+		{ "OPTIONS", "", 0, -1 },
+		{ "OPTIONS", "Max-Forwards: 0\r\n", 0, 0 },
+		{ "TRACE", "max-forwards:  007 \r\n", 0, 7 },
+		{ "TRACE", "Max-Forwards: 99999999999999999999999\r\n", 0,
+		    REQUEST_FORWARDS_MAX },
+		{ "TRACE", "Connection: max-forwards\r\nMax-Forwards: 0\r\n", 0,
+		    0 },
+		{ "TRACE", "Max-Forwards: 1\r\nMax-Forwards: 1\r\n", 400, 0 },
+		{ "TRACE", "Max-Forwards: -1\r\n", 400, 0 },
+		{ "OPTIONS", "Max-Forwards:\r\n", 400, 0 },
+		{ "OPTIONS", "Max-Forwards: 1, 2\r\n", 400, 0 },
+		{ "GET", "Max-Forwards: 0\r\n", 0, -1 },
+		{ "POST", "Max-Forwards: x\r\n", 0, -1 },
+		{ "options", "Max-Forwards: 0\r\n", 0, -1 },
+	};
+	char head[256];
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		snprintf(head, sizeof head,
+		    "%s / HTTP/1.1\r\nHost: t\r\n%s\r\n", rows[i].method,
+		    rows[i].fields);
+		CHECK(read_head(head) == rows[i].status &&
+			(rows[i].status != 0 ||
+			    request.forwards == rows[i].forwards),
+		    "%s with %.*s", rows[i].method,
+		    (int)strcspn(rows[i].fields, "\r"), rows[i].fields);
+	}
+}
+
 /* What a backend must never be sent: fields it would read differently. */
 static void
 rewriting(void)
@@ -272,6 +309,7 @@ main(void)
 	facts();
 	connections();
 	framings();
+	forwards();
 	rewriting();
 	bytes_of_fields();
 	for (int i = 0; i < HEAD_LISTED_MAX; i++)
