@@ -4,18 +4,11 @@
 
 #include "proxy/actor.h"
 #include "proxy/exchange.h"
-#include "proxy/pool.h"
 #include "proxy/proxy.h"
+#include "proxy/server.h"
 
 /* What is read at once, at most. */
 enum { PROXY_SCRATCH_SIZE = 131072 };
-
-/* One of options.upstreams. */
-struct server {
-	const struct sockaddr_in *address;
-	struct pool pool;
-	size_t n_ahead; /* connections that are made without a request */
-};
 
 struct proxy {
 	struct event_base *base;

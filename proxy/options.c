@@ -94,6 +94,8 @@ static const struct row rows[] = {
 	    "a client that sends or takes nothing; 0: no limit"),
 	NUMBER("Timeouts", connect_timeout_ms, 0, DAY_MS, 5000,
 	    "until a connection is made, or verified; 0: no limit"),
+	NUMBER("Timeouts", connect_pause_ms, 0, DAY_MS, 1000,
+	    "no connection is tried for so long after such a timeout"),
 	NUMBER("Timeouts", response_timeout_ms, 0, DAY_MS, 60000,
 	    "until the response's next byte; 0: no limit"),
 	NUMBER("Timeouts", tunnel_timeout_ms, 0, DAY_MS, 3600000,

@@ -56,6 +56,7 @@ struct proxy_options {
 	int head_timeout_ms;	 /* a request head, from its first byte on */
 	int client_timeout_ms;	 /* a client that sends or takes nothing */
 	int connect_timeout_ms;	 /* until connected, and verified */
+	int connect_pause_ms;	 /* … after which none is tried */
 	int response_timeout_ms; /* until the next byte of a response */
 	int tunnel_timeout_ms;	 /* a tunnel in which nothing moves */
 	int linger_ms;		 /* lingering close (RFC 9112 9.6) */

@@ -43,8 +43,11 @@ proxy_new(struct event_base *base, const struct proxy_options *options,
 	TAILQ_INIT(&p->later);
 	p->n_servers = options->n_upstreams;
 	for (size_t i = 0; i < p->n_servers; i++) {
-		p->servers[i].address = &p->options.upstreams[i];
-		pool_init(&p->servers[i].pool, (size_t)options->pool_size);
+		if (!server_open(&p->servers[i], &p->options.upstreams[i],
+			&p->clock, (size_t)options->pool_size)) {
+			proxy_free(p);
+			return NULL;
+		}
 	}
 	return p;
 }
@@ -244,6 +247,8 @@ proxy_free(struct proxy *p)
 	close_all(p);
 	event_free(p->pass);
 	free_spare_exchanges(p);
+	for (size_t i = 0; i < p->n_servers; i++)
+		server_close(&p->servers[i]);
 	buffer_free(&p->scratch);
 	free(p);
 }
@@ -255,6 +260,8 @@ proxy_reset(struct proxy *p)
 	set_starved(p, false);
 	p->n_opened_sessions = p->n_opened_upstreams = p->n_exchanges = 0;
 	p->turn = 0;
+	for (size_t i = 0; i < p->n_servers; i++)
+		server_replied(&p->servers[i]);
 	if (p->listener != NULL)
 		open_spares(p);
 }

@@ -43,6 +43,9 @@ reply_to_failure(const struct attempt *a, const char *invalid, const char *why)
 	if (invalid != NULL) {
 		r.error = "http_protocol_error";
 		r.details = invalid;
+	} else if (a->shunned) {
+		r.status = 503;
+		r.error = "destination_unavailable";
 	} else if (a->timed_out) {
 		r.status = 504;
 		r.error = a->sent == 0 ? "connection_timeout"

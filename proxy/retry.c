@@ -74,14 +74,17 @@ ask_policy(enum retry_policy policy, const struct request_facts *r)
 static struct retry_decision
 retry_unsent(const struct attempt *a, unsigned retries_left)
 {
-	const char *why = !a->probing ? "nothing was sent"
-	    : a->timed_out	      ? "the probe timed out"
-				      : "the probe was not answered";
+	const char *why = a->shunned ? "connecting timed out a moment ago"
+	    : !a->probing	     ? "nothing was sent"
+	    : a->timed_out	     ? "the probe timed out"
+				     : "the probe was not answered";
 
 	if (a->probe_answered) /* no other will be made */
 		return elsewhere("the backend answered the probe and closed");
 	if (a->reused || a->others_left)
 		return elsewhere(why);
+	if (a->shunned)
+		return give_up(why);
 	if (a->timed_out && !a->probing)
 		return give_up("connecting timed out");
 	if (!a->peer_closed)

@@ -52,8 +52,10 @@ struct attempt {
 	int error;	       /* first errno of the connection, 0 if none */
 	bool peer_closed;      /* FIN or RST was seen */
 	bool timed_out;	       /* connect, probe or response timeout */
-	bool
-	    probing; /* it ended while the backend was asked whether it lives */
+	/* none was made: it had taken too long a moment ago */
+	bool shunned;
+	/* it ended while the backend was asked whether it is alive */
+	bool probing;
 	bool probe_answered; /* … and had answered, at least with a head */
 	bool body_withheld;  /* it waited for a 100 that did not come */
 	/* the final response was a 408 with close on a reused connection

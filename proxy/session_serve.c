@@ -5,6 +5,7 @@
 #include "proxy/session_states.h"
 
 #include <limits.h>
+#include <string.h>
 
 #include "proxy/reply.h"
 #include "proxy/upstream.h"
@@ -79,9 +80,9 @@ judge(struct session *s)
 	}
 	r = reply_to_failure(&x->now, x->invalid, d.why);
 	session_blame(s,
-	    r.status == 503	   ? 'I'
-		: x->now.timed_out ? 'u'
-				   : 'U',
+	    strcmp(r.error, "proxy_internal_error") == 0 ? 'I'
+		: x->now.timed_out			 ? 'u'
+							 : 'U',
 	    r.details);
 	if (!x->final_given)
 		return session_answer(s, r);

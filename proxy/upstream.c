@@ -100,6 +100,18 @@ dial(struct upstream *u)
 	return r;
 }
 
+/* What came of it is known.  A timeout may be the kernel's. */
+static void
+tell_server(struct upstream *u, bool timed_out)
+{
+	u->owes_outcome = false;
+	if (timed_out)
+		server_timed_out(
+		    u->server, upstream_options(u)->connect_pause_ms);
+	else
+		server_replied(u->server);
+}
+
 /* In:  CONNECTING, writable.  Out: SENDING, VERIFYING, IDLE (a spare one),
  * SPENT (refused, too late). */
 enum upstream_state
@@ -110,11 +122,15 @@ upstream_connecting(struct upstream *u)
 
 	if (a->exchange == NULL && !u->ahead)
 		return UPSTREAM_SPENT;
-	if (a->latches & LATCH_TIMER)
+	if (a->latches & LATCH_TIMER) {
+		tell_server(u, true);
 		return u->ahead ? made_ahead(u, UPSTREAM_SPENT)
 				: upstream_timed_out(u);
+	}
 	r = dial(u);
 	a->latches &= ~(unsigned)LATCH_WRITABLE;
+	if (r.outcome != IO_AGAIN)
+		tell_server(u, r.outcome == IO_FAILED && r.error == ETIMEDOUT);
 	if (r.outcome == IO_FAILED && u->ahead)
 		return made_ahead(u, UPSTREAM_SPENT);
 	if (r.outcome == IO_FAILED) {
@@ -284,6 +300,8 @@ release(struct proxy_actor *a)
 	assert(a->exchange == NULL);
 	if (u->ahead)
 		made_ahead(u, UPSTREAM_SPENT);
+	if (u->owes_outcome)
+		server_gave_up(u->server);
 	end_probe(u);
 	pool_remove(&u->server->pool, &u->entry);
 	a->proxy->n_upstreams--;
@@ -305,6 +323,7 @@ open_one(struct proxy *p, struct server *server, struct exchange *x, int *error)
 		exchange_attempt(x, false, u, serial);
 	if (fd >= 0) {
 		u->server = server;
+		u->owes_outcome = server->reach == SERVER_TRIED;
 		u->limit = SIZE_MAX;
 		u->ahead = x == NULL;
 		u->n_uses = x != NULL;
@@ -327,10 +346,16 @@ open_one(struct proxy *p, struct server *server, struct exchange *x, int *error)
 void
 upstream_open(struct proxy *p, struct server *server, struct exchange *x)
 {
-	int error;
+	int error = 0;
+	bool admitted = server_admits(server);
 
-	if (open_one(p, server, x, &error) != NULL)
+	if (admitted && open_one(p, server, x, &error) != NULL)
 		return;
+	if (admitted)
+		server_gave_up(server);
+	else
+		exchange_attempt(x, false, NULL, 0);
+	x->now.shunned = !admitted;
 	x->upstream = 0;
 	x->carrier = NULL;
 	x->now.error = error;
@@ -343,7 +368,8 @@ upstream_open_spares(struct proxy *p, struct server *server)
 	size_t wanted = (size_t)p->options.spares;
 	int error;
 
-	while (server->pool.n + server->n_ahead < wanted) {
+	while (server->reach == SERVER_OPEN &&
+	    server->pool.n + server->n_ahead < wanted) {
 		server->n_ahead++;
 		if (open_one(p, server, NULL, &error) == NULL) {
 			server->n_ahead--;

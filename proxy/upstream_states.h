@@ -28,6 +28,7 @@ struct upstream {
 	struct exchange *probe; /* while VERIFYING */
 	bool ahead;		/* it is being made without a request */
 	bool dialled;		/* connect() was called */
+	bool owes_outcome;	/* to its server, of connecting */
 	bool retired;
 	bool write_failed;
 	bool shut;    /* a tunnel's client sends no more */

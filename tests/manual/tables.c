@@ -53,6 +53,8 @@ static const struct {
 	    { .others_left = true }, false },
 	{ "nothing was sent: a fresh connection took too long to make",
 	    { .timed_out = true }, false },
+	{ "nothing was sent: none was made, it had taken too long a moment ago",
+	    { .shunned = true }, false },
 	{ "nothing was sent: a fresh connection was refused", { 0 }, false },
 	{ "nothing was sent: a fresh connection ended at once",
 	    { .peer_closed = true }, false },

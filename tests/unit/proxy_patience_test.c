@@ -228,6 +228,127 @@ interim_of_each_attempt(void)
 	stage_close(s);
 }
 
+/* A backend whose kernel drops every SYN: its queue is full. */
+struct mute {
+	int listener, queued[8];
+	size_t n;
+};
+
+static void
+mute_open(struct mute *m, unsigned short *port)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET };
+	struct pollfd p;
+
+	m->listener = stage_listen(port);
+	listen(m->listener, 0);
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	sin.sin_port = htons(*port);
+	for (m->n = 0; m->n < 8; m->n++) {
+		m->queued[m->n] =
+		    socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		connect(m->queued[m->n], (struct sockaddr *)&sin, sizeof sin);
+		p = (struct pollfd){ m->queued[m->n], POLLOUT, 0 };
+		if (poll(&p, 1, 0) <= 0) {
+			m->n++;
+			break;
+		}
+	}
+}
+
+/* From now on it takes connections again. */
+static void
+mute_speak(struct mute *m)
+{
+	int fd;
+
+	while (m->n > 0)
+		close(m->queued[--m->n]);
+	listen(m->listener, 64);
+	while ((fd = accept(m->listener, NULL, NULL)) >= 0)
+		close(fd);
+}
+
+/* Returns: the client. */
+static int
+ask_mute(struct stage *s)
+{
+	int client = stage_client(s);
+
+	s->n_attempts = 0;
+	stage_say(s, client, GET);
+	return client;
+}
+
+static void
+swallowed_syn(void)
+{
+	static const char *const options[] = { "connect_timeout_ms=3000",
+		"connect_pause_ms=1000", NULL };
+	struct stage *s = &stage;
+	int client, other, conn;
+	struct mute m;
+	unsigned long n;
+
+	stage_open(s, options);
+	close(s->backend);
+	mute_open(&m, &s->back);
+	s->backend = m.listener;
+	s->options.upstreams[0].sin_port = htons(s->back);
+	proxy_free(s->proxy);
+	s->proxy = proxy_new(s->base, &s->options, &s->clock, stage_watch, s);
+	proxy_listen(s->proxy, stage_listen(&s->front));
+
+	client = ask_mute(s);
+	CHECK(s->n_attempts == 0, "a connection is waited for");
+	stage_advance(s, 3000);
+	CHECK(stage_hears(s, client, "out\n", " 504 "), "for its time");
+	close(client);
+	n = s->n_upstreams;
+	client = ask_mute(s);
+	CHECK(stage_hears(s, client, "ago\n", " 503 ") &&
+		strstr(s->heard, "destination_unavailable") != NULL &&
+		s->n_upstreams == n,
+	    "then nobody waits: the client is told at once");
+	CHECK(s->account.who == 'U' && s->account.when == 'C',
+	    "that it was the backend");
+	close(client);
+
+	stage_advance(s, 1000);
+	client = ask_mute(s);
+	other = ask_mute(s);
+	CHECK(
+	    s->n_upstreams == n + 1 && stage_hears(s, other, "ago\n", " 503 "),
+	    "a pause later one request tries, and no other");
+	stage_reset(s, client);
+	client = ask_mute(s);
+	CHECK(s->n_upstreams == n + 2, "where it leaves, the next one does");
+	stage_advance(s, 3000);
+	CHECK(stage_hears(s, client, "out\n", " 504 "), "in vain: 504");
+	close(client);
+	close(other);
+	client = ask_mute(s);
+	CHECK(stage_hears(s, client, "ago\n", " 503 "), "and a pause again");
+
+	mute_speak(&m);
+	stage_advance(s, 1000);
+	stage_say(s, client, GET);
+	conn = stage_accept(s);
+	stage_hear(s, conn, "\r\n\r\n");
+	stage_say(s, conn, OK_2);
+	CHECK(stage_hears(s, client, "ok", "200 OK"),
+	    "until it takes connections again");
+	stage_fin(s, conn);
+	n = s->n_upstreams;
+	other = ask_mute(s);
+	stage_say(s, client, GET);
+	CHECK(s->n_upstreams == n + 2, "from all that ask");
+	close(conn);
+	close(client);
+	close(other);
+	stage_close(s);
+}
+
 int
 main(void)
 {
@@ -246,5 +367,6 @@ main(void)
 	endless_interim(
 	    "an HTTP/1.0 client that leaves", "GET / HTTP/1.0\r\n\r\n", true);
 	interim_of_each_attempt();
+	swallowed_syn();
 	return CHECK_DONE();
 }

@@ -61,6 +61,9 @@ static const struct attempt withheld = {
 	.reused = true, .sent = 90, .peer_closed = true, .body_withheld = true
 };
 
+static const struct attempt shunned = { .shunned = true };
+static const struct attempt shunned_one_of_two = { .shunned = true,
+	.others_left = true };
 static const struct attempt probed = { .peer_closed = true,
 	.probing = true,
 	.probe_answered = true,
@@ -156,6 +159,10 @@ static const struct {
 	    RETRY_GIVE_UP, "connecting timed out" },
 	{ "response timeout", RETRY_ALWAYS, &plain_get, &silent, 1,
 	    RETRY_GIVE_UP, "the response timed out" },
+	{ "shunned", RETRY_ALWAYS, &plain_get, &shunned, 1, RETRY_GIVE_UP,
+	    "connecting timed out a moment ago" },
+	{ "shunned, one of two", RETRY_NEVER, &post, &shunned_one_of_two, 0,
+	    RETRY_ELSEWHERE, "connecting timed out a moment ago" },
 	/* A probe (verify options). */
 	{ "answered, closed", RETRY_NEVER, &post, &probed, 0, RETRY_ELSEWHERE,
 	    "the backend answered the probe and closed" },
