@@ -206,7 +206,8 @@ lab_proxy_new(struct lab *lab, const struct proxy_options *options, char *error,
     size_t error_size)
 {
 	struct proxy_clock clock = { lab_clock(lab), clock_timer_new,
-		clock_timer_arm, clock_timer_cancel, clock_timer_free, NULL };
+		clock_timer_arm, clock_timer_cancel, clock_timer_free, NULL,
+		NULL };
 	struct lab_proxy *p = calloc(1, sizeof *p);
 	int fd = -1;
 

@@ -191,8 +191,8 @@ may_trail(const struct head_field *f)
 	static const char *const never[] = { "content-encoding",
 		"content-range", "content-type", "set-cookie",
 		"proxy-authorization", "www-authenticate", "cache-control",
-		"age", "expires", "date", "location", "retry-after", "vary",
-		"range", "if-match", "if-none-match", "if-modified-since",
+		"age", "expires", "location", "retry-after", "vary", "range",
+		"if-match", "if-none-match", "if-modified-since",
 		"if-unmodified-since", "if-range" };
 
 	if (f->id != NAME_OTHER)

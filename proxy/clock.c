@@ -119,9 +119,15 @@ now_us(void *base)
 	return read_us(CLOCK_MONOTONIC);
 }
 
+static int64_t
+date_s(void *base)
+{
+	return time(NULL);
+}
+
 struct proxy_clock
 proxy_clock_libevent(struct event_base *base)
 {
 	return (struct proxy_clock){ base, timer_new, timer_arm, timer_cancel,
-		timer_free, now_us };
+		timer_free, now_us, date_s };
 }

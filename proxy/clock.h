@@ -33,6 +33,11 @@ struct proxy_clock {
 	/* What time is it, in microseconds since some moment?  For accounts
 	 * only: no decision depends on it.  NULL: accounts have no times. */
 	int64_t (*now_us)(void *arg);
+
+	/* The time of day, in seconds since 1970, for Date in what has none: no
+	 * decision depends on it.  NULL: there is no such clock (RFC 9110
+	 * 6.6.1). */
+	int64_t (*date_s)(void *arg);
 };
 
 /* The default: libevent's timers on base, which is borrowed. */

@@ -325,6 +325,9 @@ exchange_add_final(struct exchange *x, const char *head, size_t size)
 	else if (x->request.minor == 0)
 		extras.connection = RESPONSE_KEEP_ALIVE;
 	extras.chunked = x->chunked;
+	/* RFC 9110 6.6.1; a 101 is interim there. */
+	if (!r->has_date && r->status >= 200 && x->date_s > 0)
+		extras.date_s = x->date_s;
 	return response_write(r, head, size, &extras, &x->down);
 }
 

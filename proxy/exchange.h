@@ -81,6 +81,7 @@ struct exchange {
 	struct attempt now;
 	bool proven; /* the server that is asked has answered a probe */
 	size_t n_interim_bytes; /* of now.received */
+	int64_t date_s;		/* when a final response came; -1: no clock */
 	bool odd_interim;	/* one of them was odd */
 	const char *invalid;	/* why the response is none; NULL */
 

@@ -169,7 +169,9 @@ identify(struct span name)
 	case 2:
 		return head_is(name, "te") ? NAME_TE : NAME_OTHER;
 	case 4:
-		return head_is(name, "host") ? NAME_HOST : NAME_OTHER;
+		return head_is(name, "host") ? NAME_HOST
+		    : head_is(name, "date")  ? NAME_DATE
+					     : NAME_OTHER;
 	case 6:
 		return head_is(name, "cookie") ? NAME_COOKIE
 		    : head_is(name, "expect")  ? NAME_EXPECT

@@ -61,6 +61,13 @@ proxy_now_us(const struct proxy *p)
 	    : 0;
 }
 
+/* Now, for Date; -1 where there is no clock for it. */
+static inline int64_t
+proxy_date_s(const struct proxy *p)
+{
+	return p->clock.date_s != NULL ? p->clock.date_s(p->clock.arg) : -1;
+}
+
 /* An exchange for a session whose client begins to speak; NULL when out of
  * memory.  It is given back reset or not, with nothing in its reader. */
 struct exchange *proxy_take_exchange(struct proxy *);

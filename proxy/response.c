@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "proxy/date.h"
+
 #define STATUS_AT 9 /* behind "HTTP/1.1 " */
 
 struct fields { /* what is counted while reading */
@@ -83,6 +85,9 @@ read_field(struct response *r, struct fields *n, const struct head_field *f)
 	case NAME_TRANSFER_ENCODING:
 		n->n_codings++;
 		n->is_chunked = head_is(f->value, "chunked");
+		break;
+	case NAME_DATE:
+		r->has_date = true;
 		break;
 	case NAME_KEEP_ALIVE:
 		read_hint(r, f->value);
@@ -187,6 +192,7 @@ response_read(struct response *r, const char *head, size_t size,
 	if (why == NULL)
 		why = judge_fields(r, &n, to);
 	r->framing = framing_of(r, &n, to);
+	r->has_date = r->has_date && head_goes_on(&r->hops, NAME_DATE);
 	r->odd = (r->status < 200 || r->status == 204) &&
 	    n.n_lengths + n.n_codings > 0;
 	r->announces_close =
@@ -217,6 +223,15 @@ write_status(const struct response_extras *extras, struct buffer *out)
 	    extras->attempt, extras->again);
 }
 
+static bool
+write_date(int64_t seconds, struct buffer *out)
+{
+	char date[DATE_SIZE];
+
+	date_write(date, seconds);
+	return buffer_print(out, "Date: %s\r\n", date);
+}
+
 bool
 response_write(const struct response *r, const char *head, size_t size,
     const struct response_extras *extras, struct buffer *out)
@@ -228,6 +243,7 @@ response_write(const struct response *r, const char *head, size_t size,
 	    (!extras->chunked ||
 		buffer_add(out, "Transfer-Encoding: chunked\r\n")) &&
 	    write_connection(r, extras->connection, out) &&
+	    (extras->date_s == 0 || write_date(extras->date_s, out)) &&
 	    (extras->again == NULL || write_status(extras, out)) &&
 	    head_write_via(r->said_minor, out);
 }

@@ -23,6 +23,7 @@ struct response {
 	/* It can have no content and speaks of its length (RFC 9110 8.6, RFC
 	 * 9112 6.1): what follows may be anything. */
 	bool odd;
+	bool has_date; /* that goes on */
 	bool has_hint; /* Keep-Alive: timeout= */
 	bool has_max;  /* Keep-Alive: max= */
 	int hint_ms;
@@ -64,6 +65,8 @@ struct response_extras {
 	 * first one's response */
 	const char *again;
 	unsigned attempt;
+	/* when it was received, in seconds since 1970; 0: it is not said */
+	int64_t date_s;
 };
 
 /* Append the head as the client shall see it.  Returns: false when out of

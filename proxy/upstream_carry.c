@@ -104,6 +104,7 @@ look_for_response(struct upstream *u, enum upstream_state stay)
 		switch (response_reader_look(
 		    &x->answer, x, upstream_head_bytes(u))) {
 		case RESPONSE_BEGINS:
+			x->date_s = proxy_date_s(u->actor.proxy);
 			x->account.answered_us = proxy_now_us(u->actor.proxy);
 			return UPSTREAM_READING;
 		case RESPONSE_MORE:

@@ -212,6 +212,57 @@ max_forwards(void)
 	    true);
 }
 
+static int64_t
+some_moment(void *arg)
+{
+	return 784111777;
+}
+
+#define DATED "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+
+/* RFC 9110 6.6.1.  answer ends in OK_2's body, or has none. */
+static void
+dated(const char *what, const char *answer, const char *answered)
+{
+	struct stage *s = &stage;
+	int client, conn;
+
+	stage_open(s, NULL);
+	s->clock.date_s = some_moment;
+	proxy_free(s->proxy);
+	s->proxy = proxy_new(s->base, &s->options, &s->clock, stage_watch, s);
+	proxy_listen(s->proxy, stage_listen(&s->front));
+	client = stage_client(s);
+	stage_say(s, client, GET);
+	conn = stage_accept(s);
+	stage_hear(s, conn, "\r\n\r\n");
+	stage_say(s, conn, answer);
+	stage_fin(s, client);
+	stage_hear(s, client, NULL);
+	CHECK(strcmp(s->heard, answered) == 0, "%s", what);
+	close(conn);
+	close(client);
+	stage_close(s);
+}
+
+static void
+dates(void)
+{
+	dated("a response without Date gets one, of when it came",
+	    "HTTP/1.1 103 Early\r\n\r\n" OK_2,
+	    "HTTP/1.1 103 Early\r\nVia: 1.1 closerace\r\n\r\n"
+	    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" DATED
+	    "Via: 1.1 closerace\r\n\r\nok<fin>");
+	dated("one with Date keeps it",
+	    "HTTP/1.1 304 No\r\ndate: Sun, 06 Nov 1994 08:00:00 GMT\r\n\r\n",
+	    "HTTP/1.1 304 No\r\ndate: Sun, 06 Nov 1994 08:00:00 GMT\r\n"
+	    "Via: 1.1 closerace\r\n\r\n<fin>");
+	dated("one whose Date does not go on gets another",
+	    "HTTP/1.1 304 No\r\nDate: Sun, 06 Nov 1994 08:00:00 GMT\r\n"
+	    "Connection: date\r\n\r\n",
+	    "HTTP/1.1 304 No\r\n" DATED "Via: 1.1 closerace\r\n\r\n<fin>");
+}
+
 static void
 versions(void)
 {
@@ -692,6 +743,7 @@ main(void)
 	passes();
 	both_at_once();
 	max_forwards();
+	dates();
 	versions();
 	cuts();
 	told_of_bad_responses();

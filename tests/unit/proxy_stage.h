@@ -262,7 +262,7 @@ stage_open(struct stage *s, const char *const *options)
 	*s = empty;
 	s->limit = -1;
 	s->clock = (struct proxy_clock){ s, stage_timer_new, stage_timer_arm,
-		stage_timer_cancel, stage_timer_free, stage_now_us };
+		stage_timer_cancel, stage_timer_free, stage_now_us, NULL };
 	stage_of_clock = s;
 	s->base = event_base_new();
 	s->backend = stage_listen(&s->back);
