@@ -630,7 +630,7 @@ scene_open(struct scene *s, const uint8_t *options)
 {
 	static const struct scene empty;
 	struct proxy_clock clock = { s, timer_new, timer_arm, timer_cancel,
-		timer_free, NULL };
+		timer_free, NULL, NULL };
 
 	if (front_listener < 0) {
 		front_listener = listen_on(&front);
