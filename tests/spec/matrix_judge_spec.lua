@@ -59,12 +59,6 @@ local told_408 = { reply = { status = 408, mark = 3 } }
 local cases = {
   { "a POST that was refused once keeps every rule", {}, facts("refused", { sending() }), {} },
   { "a POST that came twice breaks R2", {}, facts("clean", { sending(), good }, answer), { R2 = "broken" } },
-  { "… but not where a 408 had crossed it on a reused connection", { ending = "408+fin" },
-    facts("clean", { sending { request = 2 }, good }, answer), {} },
-  { "… though once only", { ending = "408+fin" },
-    facts("clean", { sending { request = 2 }, sending(), good }, answer), { R2 = "broken", R4 = "broken" } },
-  { "… nor on a fresh connection, where it is the answer", { ending = "408+fin" },
-    facts("clean", { sending { request = 1 }, good }, answer), { R2 = "broken" } },
   { "… also where only a piece of it had come", {}, facts("clean", { sending { whole = false }, good }, answer),
     { R2 = "broken" } },
   { "a GET that came twice breaks nothing", get, facts("clean", { sending(), good }, answer), {} },
