@@ -2,7 +2,10 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,11 +14,14 @@
 
 #include "backend/backend.h"
 #include "backend/control.h"
+#include "backend/events.h"
+#include "backend/output.h"
 
-enum { EXIT_USAGE = 2 };
+enum { EXIT_NEVER_FIRED = 1, EXIT_USAGE = 2 };
 
 struct program {
 	struct event_base *base;
+	struct output *output;
 	struct backend *backend;
 	struct backend_options options;
 	struct fault *faults;
@@ -87,7 +93,10 @@ print_help(void)
 	printf("\nserves /bytes/N /chunked/N /echo /delay/MS /status/NNN and "
 	       "/id/ID/…; a request's\nid is its X-Closerace-Id, or else ID\n\n"
 	       "On stdout, a line an event, fields are KEY=VALUE and only ever "
-	       "added:\n"
+	       "added; where\nnobody reads, lines are lost, counted, and that "
+	       "is said on stderr:\n"
+	       "  listening on ADDR:PORT\n"
+	       "  control on ADDR:PORT\n"
 	       "  executed conn=N request=N id=ID\n"
 	       "  answered conn=N request=N id=ID\n"
 	       "  ended conn=N request=N id=ID on=POINT close=ENDING\n"
@@ -97,54 +106,55 @@ print_help(void)
 	       "    read=BYTES whole=0|1 executed=N answered=BYTES "
 	       "answered_whole=0|1\n"
 	       "    after_end=0|1 unseen=0|1 on=POINT|none "
-	       "close=ENDING|none\n\n"
-	       "exit status: 0, or 2 for wrong usage\n");
+	       "close=ENDING|none\n"
+	       "  never_fired fault=N KEYS\n\n"
+	       "exit status: 0; 1 where a fault never fired that is not "
+	       "optional=true; 2 for\nwrong usage\n");
+}
+
+/* ---------------------------------------------------------------- output -- */
+
+/* To stderr, unless it is full: it may be the very pipe that is not read. */
+static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static void
+say(const char *format, ...)
+{
+	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+	char line[1024] = "closerace-backend: ";
+	size_t n = strlen(line);
+	va_list args;
+
+	va_start(args, format);
+	n += (size_t)vsnprintf(line + n, sizeof line - n, format, args);
+	va_end(args);
+	if (n > sizeof line - 1)
+		n = sizeof line - 1;
+	line[n++] = '\n';
+	if (poll(&p, 1, 0) == 1 && write(STDERR_FILENO, line, n) < 0)
+		return; /* nothing is left to say it on */
 }
 
 static int
 usage(const char *message)
 {
-	fprintf(stderr,
-	    "closerace-backend: %s\nTry closerace-backend --help.\n", message);
+	say("%s\nTry closerace-backend --help.", message);
 	return EXIT_USAGE;
 }
 
-/* ---------------------------------------------------------------- output -- */
+static void
+on_lost(int error)
+{
+	say("standard output: %s; lines are lost",
+	    error == EAGAIN ? "it is not read" : strerror(error));
+}
 
 static void
 on_event(void *arg, const struct backend_event *e)
 {
-	const char *word = e->what == BACKEND_EXECUTED ? "executed"
-	    : e->what == BACKEND_ANSWERED	       ? "answered"
-	    : e->what == BACKEND_ENDED		       ? "ended"
-						       : NULL;
+	struct program *p = arg;
 
-	if (word == NULL)
-		return;
-	printf("%s conn=%u request=%u id=%s", word, e->conn, e->request, e->id);
-	if (e->what == BACKEND_ENDED)
-		printf(" on=%s close=%s", fault_point_name(e->point),
-		    fault_ending_name(e->ending));
-	printf("\n");
-	fflush(stdout);
-}
-
-static void
-print_ledger(const struct ledger *l)
-{
-	for (size_t i = 0; i < ledger_n_attempts(l); i++) {
-		const struct ledger_attempt *a = ledger_attempt(l, i);
-
-		printf("attempt conn=%u request=%u id=%s method=%s path=%s "
-		       "unread=%zu read=%zu whole=%d executed=%u "
-		       "answered=%zu answered_whole=%d after_end=%d "
-		       "unseen=%d on=%s close=%s\n",
-		    a->conn, a->request, a->id, a->method, a->path, a->unread,
-		    a->read, a->whole, a->executed, a->answered,
-		    a->answered_whole, a->after_end, a->unseen,
-		    fault_point_name(a->ended_on),
-		    fault_ending_name(a->ending));
-	}
+	events_tell(p->output, e);
 }
 
 static void
@@ -223,7 +233,7 @@ open_listener(const char *text, char *error, size_t error_size)
 }
 
 static void
-print_address(const char *what, int fd)
+tell_address(struct output *o, const char *what, int fd)
 {
 	struct sockaddr_in sin = { 0 };
 	socklen_t n = sizeof sin;
@@ -231,8 +241,7 @@ print_address(const char *what, int fd)
 
 	getsockname(fd, (struct sockaddr *)&sin, &n);
 	inet_ntop(AF_INET, &sin.sin_addr, address, sizeof address);
-	fprintf(stderr, "closerace-backend: %s on %s:%u\n", what, address,
-	    ntohs(sin.sin_port));
+	output_line(o, "%s on %s:%u", what, address, ntohs(sin.sin_port));
 }
 
 /* ------------------------------------------------------------- arguments -- */
@@ -348,7 +357,7 @@ open_backend(struct program *p)
 	if (fd < 0)
 		return usage(error);
 	p->backend = backend_new(
-	    p->base, &p->options, NULL, on_event, NULL, error, sizeof error);
+	    p->base, &p->options, NULL, on_event, p, error, sizeof error);
 	if (p->backend == NULL)
 		return usage(error);
 	for (size_t i = 0; i < p->n_faults; i++) {
@@ -363,7 +372,7 @@ open_backend(struct program *p)
 	}
 	if (backend_listen(p->backend, fd) != 0)
 		return usage(strerror(errno));
-	print_address("listening", fd);
+	tell_address(p->output, "listening", fd);
 	return 0;
 }
 
@@ -378,35 +387,90 @@ open_control(struct program *p, struct control **control)
 	fd = open_listener(p->control, error, sizeof error);
 	if (fd < 0)
 		return usage(error);
-	print_address("control", fd);
+	tell_address(p->output, "control", fd);
 	*control = control_new(p->base, p->backend, fd);
 	return *control != NULL ? 0 : usage("the control API cannot start");
+}
+
+enum { N_SIGNALS = 2 };
+
+static bool
+open_signals(struct program *p, struct event *signals[N_SIGNALS])
+{
+	static const int numbers[N_SIGNALS] = { SIGINT, SIGTERM };
+	bool good = true;
+
+	for (int i = 0; i < N_SIGNALS; i++) {
+		signals[i] =
+		    evsignal_new(p->base, numbers[i], on_signal, p->base);
+		good = good && signals[i] != NULL &&
+		    event_add(signals[i], NULL) == 0;
+	}
+	return good;
+}
+
+/* From now on a second signal ends the process. */
+static void
+close_signals(struct event *signals[N_SIGNALS])
+{
+	for (int i = 0; i < N_SIGNALS; i++)
+		if (signals[i] != NULL)
+			event_free(signals[i]);
+}
+
+static int
+open_all(struct program *p, struct control **control)
+{
+	int status;
+
+	p->output = output_open(p->base, STDOUT_FILENO, on_lost);
+	if (p->output == NULL) {
+		say("standard output: %s", strerror(errno));
+		return EXIT_USAGE;
+	}
+	status = open_backend(p);
+	return status == 0 ? open_control(p, control) : status;
+}
+
+/* Say what is known at the end.  Returns: the exit status. */
+static int
+report(struct program *p)
+{
+	size_t n_never;
+	uint64_t n_lost;
+
+	output_finish(p->output);
+	events_ledger(p->output, backend_ledger(p->backend));
+	n_never = events_never_fired(p->output, p->backend);
+	n_lost = output_close(p->output);
+	p->output = NULL;
+	if (n_lost > 0)
+		say("standard output: %" PRIu64 " lines were lost", n_lost);
+	if (n_never > 0)
+		say("%zu %s never fired", n_never,
+		    n_never == 1 ? "fault" : "faults");
+	return n_never > 0 ? EXIT_NEVER_FIRED : EXIT_SUCCESS;
 }
 
 static int
 run(struct program *p)
 {
 	struct control *control = NULL;
-	struct event *signals[] = {
-		evsignal_new(p->base, SIGINT, on_signal, p->base),
-		evsignal_new(p->base, SIGTERM, on_signal, p->base),
-	};
-	int status = open_backend(p);
+	struct event *signals[N_SIGNALS];
+	int status = 0;
 
+	if (!open_signals(p, signals))
+		status = usage("out of memory");
 	if (status == 0)
-		status = open_control(p, &control);
-	for (int i = 0; i < 2; i++)
-		if (signals[i] == NULL || event_add(signals[i], NULL) != 0)
-			status = usage("out of memory");
-	if (status == 0) {
+		status = open_all(p, &control);
+	if (status == 0)
 		event_base_dispatch(p->base);
-		print_ledger(backend_ledger(p->backend));
-	}
+	close_signals(signals);
+	if (status == 0)
+		status = report(p);
+	output_close(p->output);
 	control_free(control);
 	backend_free(p->backend);
-	for (int i = 0; i < 2; i++)
-		if (signals[i] != NULL)
-			event_free(signals[i]);
 	return status;
 }
 

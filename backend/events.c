@@ -1,0 +1,74 @@
+/* events.c - see events.h. */
+#include "backend/events.h"
+
+#include <stdio.h>
+
+#include "backend/output.h"
+
+/* NULL: not told. */
+static const char *
+word_of(enum backend_what what)
+{
+	switch (what) {
+	case BACKEND_EXECUTED:
+		return "executed";
+	case BACKEND_ANSWERED:
+		return "answered";
+	case BACKEND_ENDED:
+		return "ended";
+	default:
+		return NULL;
+	}
+}
+
+void
+events_tell(struct output *o, const struct backend_event *e)
+{
+	const char *word = word_of(e->what);
+	char how[64] = "";
+
+	if (word == NULL)
+		return;
+	if (e->what == BACKEND_ENDED)
+		snprintf(how, sizeof how, " on=%s close=%s",
+		    fault_point_name(e->point), fault_ending_name(e->ending));
+	output_line(o, "%s conn=%u request=%u id=%s%s", word, e->conn,
+	    e->request, e->id, how);
+}
+
+void
+events_ledger(struct output *o, const struct ledger *l)
+{
+	for (size_t i = 0; i < ledger_n_attempts(l); i++) {
+		const struct ledger_attempt *a = ledger_attempt(l, i);
+
+		output_line(o,
+		    "attempt conn=%u request=%u id=%s method=%s path=%s "
+		    "unread=%zu read=%zu whole=%d executed=%u "
+		    "answered=%zu answered_whole=%d after_end=%d "
+		    "unseen=%d on=%s close=%s",
+		    a->conn, a->request, a->id, a->method, a->path, a->unread,
+		    a->read, a->whole, a->executed, a->answered,
+		    a->answered_whole, a->after_end, a->unseen,
+		    fault_point_name(a->ended_on),
+		    fault_ending_name(a->ending));
+	}
+}
+
+size_t
+events_never_fired(struct output *o, const struct backend *b)
+{
+	char line[8 * FAULT_SAY_MAX];
+	size_t n = 0;
+
+	for (size_t i = 0; i < backend_n_faults(b); i++) {
+		const struct fault *f = backend_fault(b, i);
+
+		if (f->n_fired > 0 || f->optional)
+			continue;
+		fault_print(f, line, sizeof line);
+		output_line(o, "never_fired fault=%zu %s", i + 1, line);
+		n++;
+	}
+	return n;
+}
