@@ -85,7 +85,10 @@ arguments_help(void)
 	       " retries.\n\n");
 	print_options();
 	print_log();
-	printf("\nSIGTERM and SIGINT finish what is in progress; a second one"
+	printf("\nOn stdout it says first \"listening on ADDR:PORT\", then"
+	       " \"admin on ADDR:PORT\"; on\n"
+	       "stderr where stdout is the access log.\n\n"
+	       "SIGTERM and SIGINT finish what is in progress; a second one"
 	       " ends at once.\n"
 	       "SIGHUP reads the retry list again and opens the access log"
 	       " again.\n"

@@ -212,6 +212,28 @@ end)
 
 -- ------------------------------------------------------------------------- its log --
 
+describe("closerace-proxy's first lines", function()
+  --- Its first two lines on descriptor 1 or 2, the other of which goes nowhere.
+  local function first_lines(descriptor, options)
+    local result = shell.run(([[sh -c 'echo $$; exec "$0" "$@" %s' %s \
+      --listen 127.0.0.1:0 --upstream 127.0.0.1:1 --admin 127.0.0.1:0 %s |
+      { read -r proxy; read -r first; read -r second; echo "$first"; echo "$second"; kill -TERM $proxy; }]])
+      :format(descriptor == 1 and "2>/dev/null" or "2>&1 >/dev/null", PROXY, options))
+    assert.equal("", result.stderr)
+    return result.stdout
+  end
+
+  it("say on stdout where it listens", function()
+    assert.matches("^listening on 127%.0%.0%.1:%d+\nadmin on 127%.0%.0%.1:%d+\n$", first_lines(1, ""))
+    assert.matches("^listening on 127%.0%.0%.1:%d+\nadmin on", first_lines(1, "--workers 2"))
+  end)
+
+  it("are on stderr where stdout is the access log", function()
+    local line = "closerace%-proxy: %a+ on 127%.0%.0%.1:%d+\n"
+    assert.matches("^" .. line .. line .. "$", first_lines(2, "--access-log -"))
+  end)
+end)
+
 describe("closerace-proxy's access log", function()
   --- A proxy with its log on stdout, and a backend that ends the requests p1 and g1 unread.
   local function stage(options)
