@@ -411,6 +411,12 @@ backend_ledger(const struct backend *b)
 	return b->home.ledger;
 }
 
+void
+backend_bound_ledger(struct backend *b, size_t max)
+{
+	ledger_bound(b->home.ledger, max);
+}
+
 unsigned
 backend_n_conns(const struct backend *b)
 {

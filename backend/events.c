@@ -39,7 +39,11 @@ events_tell(struct output *o, const struct backend_event *e)
 void
 events_ledger(struct output *o, const struct ledger *l)
 {
-	for (size_t i = 0; i < ledger_n_attempts(l); i++) {
+	size_t n_forgotten = ledger_n_forgotten(l);
+
+	if (n_forgotten > 0)
+		output_line(o, "forgotten attempts=%zu", n_forgotten);
+	for (size_t i = n_forgotten; i < ledger_n_attempts(l); i++) {
 		const struct ledger_attempt *a = ledger_attempt(l, i);
 
 		output_line(o,
