@@ -27,7 +27,10 @@ struct program {
 	struct fault *faults;
 	size_t n_faults;
 	const char *listen, *control;
+	size_t ledger_max;
 };
+
+enum { LEDGER_MAX = 100000, LEDGER_MOST = 100000000, CONTROL_IDLE_S = 30 };
 
 /* "title word word …", in lines of 80 columns. */
 static void
@@ -76,8 +79,12 @@ print_help(void)
 	    "  --listen fd@N        accept on the inherited descriptor N\n"
 	    "  --fault KEYS         as in conn=1,request=2,on=arrival,"
 	    "close=rst\n"
-	    "  --control ADDR:PORT  GET /ledger, GET, POST and DELETE "
-	    "/faults\n"
+	    "  --control ADDR:PORT  GET /ledger[?id=ID], GET, POST and "
+	    "DELETE /faults, there;\n"
+	    "                       nobody is asked for a password\n"
+	    "  --ledger-max N       attempts kept in the ledger, the latest; "
+	    "the others are\n"
+	    "                       counted (1 to 100000000; default 100000)\n"
 	    "  --help, --version\n\n");
 	for (size_t i = 0;
 	     backend_options_describe(i, &name, &text, value, allowed) == 0;
@@ -263,6 +270,24 @@ add_fault(struct program *p, const char *keys, char *error, size_t error_size)
 	return 0;
 }
 
+static int
+set_ledger_max(
+    struct program *p, const char *value, char *error, size_t error_size)
+{
+	char *end;
+	unsigned long n = strtoul(value, &end, 10);
+
+	if (*value < '0' || *value > '9' || *end != '\0' || n < 1 ||
+	    n > LEDGER_MOST) {
+		snprintf(error, error_size,
+		    "ledger_max: '%s' is not allowed; allowed: 1 to %d", value,
+		    LEDGER_MOST);
+		return -1;
+	}
+	p->ledger_max = n;
+	return 0;
+}
+
 /* An option by its name, written with _. */
 static int
 set(struct program *p, const char *name, const char *value, char *error,
@@ -278,6 +303,8 @@ set(struct program *p, const char *name, const char *value, char *error,
 	}
 	if (strcmp(name, "fault") == 0)
 		return add_fault(p, value, error, error_size);
+	if (strcmp(name, "ledger_max") == 0)
+		return set_ledger_max(p, value, error, error_size);
 	return backend_options_set(&p->options, name, value, error, error_size);
 }
 
@@ -293,7 +320,7 @@ is_option(const char *word)
 		if (strcmp(name, word) == 0)
 			return true;
 	return strcmp(word, "listen") == 0 || strcmp(word, "control") == 0 ||
-	    strcmp(word, "fault") == 0;
+	    strcmp(word, "fault") == 0 || strcmp(word, "ledger_max") == 0;
 }
 
 /* --name VALUE, or --name=VALUE.  Returns: 0 or an exit status. */
@@ -303,6 +330,7 @@ read_arguments(struct program *p, int argc, char **argv)
 	char name[64], error[512];
 
 	backend_options_init(&p->options);
+	p->ledger_max = LEDGER_MAX;
 	for (int i = 1; i < argc; i++) {
 		const char *word = argv[i], *value;
 		size_t size = strcspn(word, "=");
@@ -348,11 +376,28 @@ new_base(void)
 	return base;
 }
 
+/* Returns: 0 or an exit status. */
+static int
+add_all_faults(struct program *p)
+{
+	bool vanishes = p->options.keep_alive_ms > 0 &&
+	    p->options.keep_alive_close == ENDING_VANISH;
+
+	for (size_t i = 0; i < p->n_faults; i++) {
+		vanishes = vanishes || p->faults[i].close == ENDING_VANISH;
+		if (backend_add_fault(p->backend, &p->faults[i]) < 0)
+			return usage("out of memory");
+	}
+	return vanishes && backend_cannot_vanish() != NULL
+	    ? usage(backend_cannot_vanish())
+	    : 0;
+}
+
 static int
 open_backend(struct program *p)
 {
 	char error[512];
-	int fd = open_listener(p->listen, error, sizeof error);
+	int fd = open_listener(p->listen, error, sizeof error), status;
 
 	if (fd < 0)
 		return usage(error);
@@ -360,16 +405,10 @@ open_backend(struct program *p)
 	    p->base, &p->options, NULL, on_event, p, error, sizeof error);
 	if (p->backend == NULL)
 		return usage(error);
-	for (size_t i = 0; i < p->n_faults; i++) {
-		const char *why = p->faults[i].close == ENDING_VANISH
-		    ? backend_cannot_vanish()
-		    : NULL;
-
-		if (why != NULL)
-			return usage(why);
-		if (backend_add_fault(p->backend, &p->faults[i]) < 0)
-			return usage("out of memory");
-	}
+	backend_bound_ledger(p->backend, p->ledger_max);
+	status = add_all_faults(p);
+	if (status != 0)
+		return status;
 	if (backend_listen(p->backend, fd) != 0)
 		return usage(strerror(errno));
 	tell_address(p->output, "listening", fd);
@@ -388,7 +427,8 @@ open_control(struct program *p, struct control **control)
 	if (fd < 0)
 		return usage(error);
 	tell_address(p->output, "control", fd);
-	*control = control_new(p->base, p->backend, fd);
+	*control =
+	    control_new(p->base, p->backend, fd, p->control, CONTROL_IDLE_S);
 	return *control != NULL ? 0 : usage("the control API cannot start");
 }
 
