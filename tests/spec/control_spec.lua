@@ -138,7 +138,8 @@ describe("closerace-backend's control API", function()
     assert.equal(1, select(2, one:gsub('"id":"x2"', "")))
     assert.equal(1, select(2, one:gsub('"id"', "")))
     assert.equal("[]", (none:gsub("%s", "")))
-    for path, complaint in pairs { ["/ledger?ID=x1"] = "'ID'", ["/ledger?id=x1&limit=3"] = "'limit'", ["/ledger?id"] = "'id'",
+    for path, complaint in pairs { ["/ledger?ID=x1"] = "'ID'", ["/ledger?id=x1&limit=3"] = "'limit'",
+      ["/ledger?id"] = "'id'",
       ["/ledger?id=x1&id=x2"] = "'id'", ["/faults?id=x1"] = "'id'", ["/ledger?id=x1%00"] = "'id'" } do
       local status, content = ask(path)
       assert.equal(400, status, path)
