@@ -2,6 +2,7 @@
 #include "proxy/program/admin.h"
 
 #include <event2/buffer.h>
+#include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/http.h>
 #include <event2/listener.h>
@@ -10,8 +11,10 @@
 #include <sys/queue.h>
 
 #include "proxy/program/say.h"
+#include "proxy/program/sender.h"
 
 enum {
+	HTTP_FORBIDDEN = 403, /* libevent has no word for it */
 	HEAD_BYTES = 16384,
 	BODY_BYTES = 65536, /* of a request; nobody wants it */
 	TIMEOUT_S = 30,	    /* a client that sends or takes nothing */
@@ -121,6 +124,26 @@ page_of(struct evhttp_request *request)
 	return NULL;
 }
 
+/* What a lab's clients say.  Under .test (RFC 6761 6.2) no page can live. */
+#define LAB_HOST "closerace.test"
+
+static bool
+may_ask(const struct admin *a, struct evhttp_request *request)
+{
+	struct evkeyvalq *headers = evhttp_request_get_input_headers(request);
+	struct bufferevent *peer = evhttp_connection_get_bufferevent(
+	    evhttp_request_get_connection(request));
+	const char *host = evhttp_find_header(headers, "Host");
+	char here[ADDRESS_TEXT];
+	const char *names[] = { here, a->facts->arguments->admin, LAB_HOST,
+		NULL };
+
+	address_of_socket(here, bufferevent_getfd(peer));
+	return sender_names(host, names) &&
+	    sender_is_same(evhttp_find_header(headers, "Origin"),
+		evhttp_find_header(headers, "Sec-Fetch-Site"), host);
+}
+
 static void
 on_request(struct evhttp_request *request, void *arg)
 {
@@ -128,7 +151,9 @@ on_request(struct evhttp_request *request, void *arg)
 	enum evhttp_cmd_type method = evhttp_request_get_command(request);
 	struct admin *a = arg;
 
-	if (page == NULL) {
+	if (!may_ask(a, request)) {
+		reply_text(request, HTTP_FORBIDDEN, "Forbidden");
+	} else if (page == NULL) {
 		reply_text(request, HTTP_NOTFOUND, "Not Found");
 	} else if (method != EVHTTP_REQ_GET && method != EVHTTP_REQ_HEAD) {
 		evhttp_add_header(evhttp_request_get_output_headers(request),

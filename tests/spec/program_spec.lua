@@ -446,6 +446,24 @@ end)
 -- ------------------------------------------------------------------- its admin port --
 
 describe("closerace-proxy's admin port", function()
+  it("tells nothing to pages of other sites", function()
+    local front = start(("%s --listen 127.0.0.1:0 --upstream 127.0.0.1:1 --admin 127.0.0.1:0"):format(PROXY))
+    local admin = front:read_until "admin on (%S+)"
+    for options, status in pairs {
+      [""] = 200, ["-H 'Host: localhost:1'"] = 200, ["-H 'Host: [::1]'"] = 200,
+      ["-H 'Sec-Fetch-Site: same-origin'"] = 200, [("-H 'Origin: http://%s'"):format(admin)] = 200,
+      ["-H 'Host: evil.example'"] = 403, ["-H Host:"] = 403, ["-H 'Origin: http://evil.example'"] = 403,
+      ["-H 'Sec-Fetch-Site: cross-site'"] = 403, ["-I -H 'Host: evil.example'"] = 403,
+    } do
+      for _, path in ipairs { "status", "metrics", "healthz" } do
+        local result = shell.run(("curl -sS -o /dev/null -w '%%{http_code}' %s http://%s/%s")
+          :format(options, admin, path))
+        assert.equal(tostring(status), result.stdout, options .. path)
+      end
+    end
+    ends_with(0, front, "TERM")
+  end)
+
   it("counts exactly", function()
     local backend = start_backend("--fault id=p1,on=arrival,close=fin --fault id=g1,on=arrival,close=fin")
     local front = start_proxy(backend, ADMIN .. "--upstream " .. NOWHERE)
