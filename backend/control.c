@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "backend/api.h"
+#include "backend/endpoint.h"
 
 enum {
 	DRIVE_MAX = 64,
@@ -337,6 +338,6 @@ control_free(struct control *c)
 			event_free(c->events[i]);
 	if (c->daemon != NULL)
 		MHD_stop_daemon(c->daemon);
-	close(c->fd);
+	endpoint_close(c->fd);
 	free(c);
 }

@@ -1,5 +1,4 @@
 /* main.c - closerace-backend: the backend as a program. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <inttypes.h>
@@ -14,7 +13,9 @@
 
 #include "backend/backend.h"
 #include "backend/control.h"
+#include "backend/endpoint.h"
 #include "backend/events.h"
+#include "backend/help.h"
 #include "backend/output.h"
 
 enum { EXIT_NEVER_FIRED = 1, EXIT_USAGE = 2 };
@@ -31,93 +32,6 @@ struct program {
 };
 
 enum { LEDGER_MAX = 100000, LEDGER_MOST = 100000000, CONTROL_IDLE_S = 30 };
-
-/* "title word word …", in lines of 80 columns. */
-static void
-print_words(const char *title, const char *(*word)(int))
-{
-	int column = printf("%s", title);
-
-	for (int i = 0; word(i) != NULL; i++) {
-		if (column + 1 + strlen(word(i)) > 80)
-			column = printf("\n ") - 1;
-		column += printf(" %s", word(i));
-	}
-	printf("\n");
-}
-
-static const char *
-key_word(int i)
-{
-	return fault_keys()[i];
-}
-
-static const char *
-point_word(int i)
-{
-	return i < N_POINTS ? fault_point_name((enum close_point)i) : NULL;
-}
-
-static const char *
-ending_word(int i)
-{
-	return i < N_ENDINGS ? fault_ending_name((enum ending)i) : NULL;
-}
-
-static void
-print_help(void)
-{
-	const char *name, *text;
-	char value[64], allowed[128];
-
-	printf(
-	    "usage: closerace-backend --listen ADDR:PORT [--fault KEYS]… "
-	    "[--OPTION VALUE]…\n\n"
-	    "An HTTP/1.1 origin server that ends its connections where it is "
-	    "told to.\n\n"
-	    "  --listen ADDR:PORT   where to accept; port 0 picks one\n"
-	    "  --listen fd@N        accept on the inherited descriptor N\n"
-	    "  --fault KEYS         as in conn=1,request=2,on=arrival,"
-	    "close=rst\n"
-	    "  --control ADDR:PORT  GET /ledger[?id=ID], GET, POST and "
-	    "DELETE /faults, there;\n"
-	    "                       nobody is asked for a password\n"
-	    "  --ledger-max N       attempts kept in the ledger, the latest; "
-	    "the others are\n"
-	    "                       counted (1 to 100000000; default 100000)\n"
-	    "  --help, --version\n\n");
-	for (size_t i = 0;
-	     backend_options_describe(i, &name, &text, value, allowed) == 0;
-	     i++)
-		printf("  --%-18s %s\n"
-		       "  %-20s (%s%s%s)\n",
-		    name, text, "", allowed,
-		    value[0] != '\0' ? "; default " : "", value);
-	printf("\n");
-	print_words("keys of a fault:", key_word);
-	print_words("close points (on):", point_word);
-	print_words("endings (close):", ending_word);
-	printf("\nserves /bytes/N /chunked/N /echo /delay/MS /status/NNN and "
-	       "/id/ID/…; a request's\nid is its X-Closerace-Id, or else ID\n\n"
-	       "On stdout, a line an event, fields are KEY=VALUE and only ever "
-	       "added; where\nnobody reads, lines are lost, counted, and that "
-	       "is said on stderr:\n"
-	       "  listening on ADDR:PORT\n"
-	       "  control on ADDR:PORT\n"
-	       "  executed conn=N request=N id=ID\n"
-	       "  answered conn=N request=N id=ID\n"
-	       "  ended conn=N request=N id=ID on=POINT close=ENDING\n"
-	       "and on SIGINT or SIGTERM the ledger, a line an attempt:\n"
-	       "  attempt conn=N request=N id=ID method=METHOD path=PATH "
-	       "unread=BYTES\n"
-	       "    read=BYTES whole=0|1 executed=N answered=BYTES "
-	       "answered_whole=0|1\n"
-	       "    after_end=0|1 unseen=0|1 on=POINT|none "
-	       "close=ENDING|none\n"
-	       "  never_fired fault=N KEYS\n\n"
-	       "exit status: 0; 1 where a fault never fired that is not "
-	       "optional=true; 2 for\nwrong usage\n");
-}
 
 /* ---------------------------------------------------------------- output -- */
 
@@ -191,64 +105,39 @@ inherited(const char *text, char *error, size_t error_size)
 }
 
 static int
-parse_address(const char *text, struct sockaddr_in *sin)
+open_listener(
+    const char *option, const char *text, char *error, size_t error_size)
 {
-	const char *colon = strrchr(text, ':');
-	char address[INET_ADDRSTRLEN];
-	char *end;
-	long port;
+	const bool data = strcmp(option, "listen") == 0;
+	char why[256] = "";
+	struct endpoint e;
+	int fd;
 
-	memset(sin, 0, sizeof *sin);
-	sin->sin_family = AF_INET;
-	if (colon == NULL || (size_t)(colon - text) >= sizeof address)
-		return -1;
-	memcpy(address, text, (size_t)(colon - text));
-	address[colon - text] = '\0';
-	port = strtol(colon + 1, &end, 10);
-	if (end == colon + 1 || *end != '\0' || port < 0 || port > 65535)
-		return -1;
-	sin->sin_port = htons((unsigned short)port);
-	return inet_pton(AF_INET, address, &sin->sin_addr) == 1 ? 0 : -1;
-}
-
-static int
-open_listener(const char *text, char *error, size_t error_size)
-{
-	struct sockaddr_in sin;
-	int on = 1, fd;
-
-	if (strncmp(text, "fd@", 3) == 0)
+	if (data && strncmp(text, "fd@", 3) == 0)
 		return inherited(text + 3, error, error_size);
-	if (parse_address(text, &sin) != 0) {
-		snprintf(error, error_size,
-		    "'%s' is not an address; allowed: ADDR:PORT, fd@N", text);
-		return -1;
+	if (data && strncmp(text, "unix:", 5) == 0)
+		snprintf(why, sizeof why, "endings are those of TCP");
+	else if (endpoint_parse(&e, text, why, sizeof why) == 0) {
+		fd = endpoint_listen(&e);
+		if (fd < 0)
+			snprintf(error, error_size, "--%s %s: %s", option, text,
+			    strerror(errno));
+		return fd;
 	}
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0) {
-		snprintf(error, error_size, "socket: %s", strerror(errno));
-		return -1;
-	}
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-	if (bind(fd, (struct sockaddr *)&sin, sizeof sin) != 0 ||
-	    listen(fd, SOMAXCONN) != 0) {
-		snprintf(error, error_size, "%s: %s", text, strerror(errno));
-		close(fd);
-		return -1;
-	}
-	return fd;
+	snprintf(error, error_size,
+	    "--%s: '%s' is not an address%s%s%s; allowed: %s", option, text,
+	    *why != '\0' ? " (" : "", why, *why != '\0' ? ")" : "",
+	    data ? ENDPOINT_TCP_FORMS ", fd@N" : ENDPOINT_FORMS);
+	return -1;
 }
 
 static void
 tell_address(struct output *o, const char *what, int fd)
 {
-	struct sockaddr_in sin = { 0 };
-	socklen_t n = sizeof sin;
-	char address[INET_ADDRSTRLEN] = "";
+	char text[ENDPOINT_TEXT];
 
-	getsockname(fd, (struct sockaddr *)&sin, &n);
-	inet_ntop(AF_INET, &sin.sin_addr, address, sizeof address);
-	output_line(o, "%s on %s:%u", what, address, ntohs(sin.sin_port));
+	endpoint_of_socket(fd, text);
+	output_line(o, "%s on %s", what, text);
 }
 
 /* ------------------------------------------------------------- arguments -- */
@@ -397,7 +286,8 @@ static int
 open_backend(struct program *p)
 {
 	char error[512];
-	int fd = open_listener(p->listen, error, sizeof error), status;
+	int fd = open_listener("listen", p->listen, error, sizeof error),
+	    status;
 
 	if (fd < 0)
 		return usage(error);
@@ -423,7 +313,7 @@ open_control(struct program *p, struct control **control)
 
 	if (p->control == NULL)
 		return 0;
-	fd = open_listener(p->control, error, sizeof error);
+	fd = open_listener("control", p->control, error, sizeof error);
 	if (fd < 0)
 		return usage(error);
 	tell_address(p->output, "control", fd);
@@ -522,7 +412,7 @@ main(int argc, char **argv)
 
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--help") == 0) {
-			print_help();
+			help_print();
 			return fflush(stdout) == 0 ? EXIT_SUCCESS
 						   : EXIT_FAILURE;
 		}

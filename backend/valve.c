@@ -15,7 +15,7 @@
 
 #include <assert.h>
 #include <event2/event.h>
-#include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -106,19 +106,21 @@ on_inner(evutil_socket_t fd, short what, void *arg)
 	valve_run(arg);
 }
 
+/* Dial the upstream's next address that does not refuse at once.  The last
+ * one's refusal shows at the first read. */
 static bool
-connect_upstream(struct valve *v)
+dial_next(struct valve *v)
 {
-	const struct sockaddr_in *to = &v->home->options.upstream;
-	int on = 1;
+	const struct endpoint *to = &v->home->options.upstream;
 
-	v->inner_fd =
-	    socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	do {
+		if (v->inner_fd >= 0)
+			close(v->inner_fd);
+		v->inner_fd = endpoint_dial(to, v->dial++);
+	} while (v->dial < to->n && (v->inner_fd < 0 || errno != 0));
+	v->dialling = v->dial < to->n;
 	if (v->inner_fd < 0)
 		return false;
-	setsockopt(v->inner_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	/* A refusal shows at the first read. */
-	(void)!connect(v->inner_fd, (const struct sockaddr *)to, sizeof *to);
 	v->inner_event = event_new(v->home->base, v->inner_fd,
 	    EV_READ | EV_WRITE | EV_PERSIST | EV_ET, on_inner, v);
 	v->inner_ready = true;
@@ -140,6 +142,34 @@ connect_origin(struct valve *v)
 	}
 	v->origin_conn = origin_connect(home->origin, v, &v->inner_fd);
 	return v->origin_conn != NULL;
+}
+
+static bool
+connect_upstream(struct valve *v)
+{
+	v->dial = 0;
+	return dial_next(v);
+}
+
+bool
+valve_dials(struct valve *v)
+{
+	struct pollfd p = { .fd = v->inner_fd, .events = POLLOUT };
+	socklen_t size = sizeof(int);
+	int error = 0;
+
+	while (v->dialling && poll(&p, 1, 0) > 0) {
+		getsockopt(p.fd, SOL_SOCKET, SO_ERROR, &error, &size);
+		v->dialling = error != 0;
+		if (error == 0)
+			break;
+		event_free(v->inner_event);
+		v->inner_event = NULL;
+		if (!dial_next(v))
+			valve_close_inner(v);
+		p.fd = v->inner_fd;
+	}
+	return v->dialling;
 }
 
 /* Does the origin wait for a request, with nothing under way to or from it?
@@ -211,6 +241,7 @@ valve_close_inner(struct valve *v)
 	if (open)
 		close(v->inner_fd);
 	v->inner_fd = -1;
+	v->dialling = false;
 	v->inner_deaf = v->inner_eof = true;
 	v->touched = false;
 	if (open && v->home->origin != NULL)

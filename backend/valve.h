@@ -92,7 +92,10 @@ struct valve {
 	size_t arrived;	     /* told last, while reading was held */
 
 	/* the inner end */
-	int inner_fd; /* -1: not open */
+	int inner_fd;  /* -1: not open */
+	size_t dial;   /* addresses of the upstream that were dialled … */
+	bool dialling; /* … of which the last may refuse yet, and is not the
+			  only one */
 	struct event *inner_event;
 	struct origin_conn *origin_conn;
 	bool touched;	  /* the origin must be driven */
@@ -194,6 +197,9 @@ bool valve_busy(const struct valve *);
 /* The peer's FIN (error 0) or reset was read. */
 void valve_peer_closed(struct valve *, int error);
 bool valve_open_inner(struct valve *);
+/* Is it not settled yet which of the upstream's addresses is connected to?
+ * Where one has refused, the next is dialled. */
+bool valve_dials(struct valve *);
 void valve_close_inner(struct valve *);
 
 /* intake.c: take what may be taken.  Returns: something moved. */

@@ -47,7 +47,7 @@ add_server(lua_State *L, struct proxy_options *o)
 {
 	if (o->n_upstreams == PROXY_UPSTREAMS_MAX)
 		luaL_error(L, "lab:proxy: to: at most %d", PROXY_UPSTREAMS_MAX);
-	handle_address(L, -1, "lab:proxy: to", &o->upstreams[o->n_upstreams++]);
+	handle_ipv4(L, -1, "lab:proxy: to", &o->upstreams[o->n_upstreams++]);
 	lua_pop(L, 1);
 }
 

@@ -93,7 +93,7 @@ sutlib_new(lua_State *L)
 		return luaL_error(L,
 		    "lab:sut: to is missing: a backend, or "
 		    "\"ADDR:PORT\"");
-	handle_address(L, -1, "lab:sut: to", &options.backend);
+	handle_ipv4(L, -1, "lab:sut: to", &options.backend);
 	s = sut_new(box->lab, &options, error, sizeof error);
 	if (s == NULL)
 		return luaL_error(L, "lab:sut: %s", error);
