@@ -125,9 +125,9 @@ open_listener(
 		return fd;
 	}
 	snprintf(error, error_size,
-	    "--%s: '%s' is not an address%s%s%s; allowed: %s", option, text,
-	    *why != '\0' ? " (" : "", why, *why != '\0' ? ")" : "",
-	    data ? ENDPOINT_TCP_FORMS ", fd@N" : ENDPOINT_FORMS);
+	    "--%s: '%s' is not an address; allowed: %s%s%s%s", option, text,
+	    data ? ENDPOINT_TCP_FORMS ", fd@N" : ENDPOINT_FORMS,
+	    *why != '\0' ? " (" : "", why, *why != '\0' ? ")" : "");
 	return -1;
 }
 

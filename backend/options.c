@@ -171,9 +171,9 @@ backend_options_set(struct backend_options *o, const char *name,
 			return 0;
 		rows[i].allowed(allowed);
 		snprintf(error, error_size,
-		    "%s: '%s' is not allowed%s%s%s; allowed: %s", name, value,
-		    *why != '\0' ? " (" : "", why, *why != '\0' ? ")" : "",
-		    allowed);
+		    "%s: '%s' is not allowed; allowed: %s%s%s%s", name, value,
+		    allowed, *why != '\0' ? " (" : "", why,
+		    *why != '\0' ? ")" : "");
 		return -1;
 	}
 	return refuse_name(name, error, error_size);

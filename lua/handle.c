@@ -142,10 +142,10 @@ text_address(lua_State *L, int index, const char *option, struct endpoint *e)
 	    !endpoint_has_no_port(e))
 		return;
 	luaL_error(L,
-	    "%s: expected a proxy, a backend, a sut or an address, got %s%s%s%s"
-	    "; allowed: %s",
-	    option, luaL_tolstring(L, index, NULL), *why != '\0' ? " (" : "",
-	    why, *why != '\0' ? ")" : "", ENDPOINT_FORMS);
+	    "%s: expected a proxy, a backend, a sut or an address, got %s; "
+	    "allowed: %s%s%s%s",
+	    option, luaL_tolstring(L, index, NULL), ENDPOINT_FORMS,
+	    *why != '\0' ? " (" : "", why, *why != '\0' ? ")" : "");
 }
 
 void

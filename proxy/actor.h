@@ -82,6 +82,10 @@ TAILQ_HEAD(actor_list, proxy_actor);
 bool actor_open(struct proxy_actor *, struct proxy *, int fd,
     const struct actor_machine *, int first, unsigned long serial);
 
+/* Go on with another socket, fresh, in place of the one that it has, which is
+ * closed.  Owns: takes fd. */
+void actor_replace(struct proxy_actor *, int fd);
+
 /* Tell CLOSED, close the socket, free event and timer, leave its list. */
 void actor_close(struct proxy_actor *);
 

@@ -61,7 +61,7 @@ exchange_begin(
 	x->expects_for_us = o->probe_unsafe == PROBE_EXPECT &&
 	    !x->facts.idempotent && x->request.framing != FRAMING_NONE &&
 	    !x->request.expects_continue;
-	if (!request_write(&x->request, head, size, &o->upstreams[0],
+	if (!request_write(&x->request, head, size, o->upstreams[0].host,
 		x->asks_close, x->expects_for_us, &x->up))
 		return 503;
 	x->up_head = buffer_size(&x->up);
@@ -70,13 +70,14 @@ exchange_begin(
 }
 
 bool
-exchange_begin_probe(struct exchange *x, const struct sockaddr_in *backend)
+exchange_begin_probe(struct exchange *x, const struct place *backend)
 {
+
 	x->whole = true;
 	x->state = ATTEMPT_RUNNING;
 	x->attempt = 1;
 	response_reader_reset(&x->answer);
-	return request_write_probe(backend, &x->up);
+	return request_write_probe(backend->host, &x->up);
 }
 
 void

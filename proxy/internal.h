@@ -12,7 +12,9 @@ enum { PROXY_SCRATCH_SIZE = 131072 };
 
 /* One of options.upstreams. */
 struct server {
-	const struct sockaddr_in *address;
+	const struct place *place;
+	size_t first; /* of its addresses, to be dialled: the last that was
+			 connected to */
 	struct pool pool;
 	size_t n_ahead; /* connections that are made without a request */
 };

@@ -31,7 +31,7 @@ proxy_new(struct event_base *base, const struct proxy_options *options,
 	TAILQ_INIT(&p->ready);
 	p->n_servers = options->n_upstreams;
 	for (size_t i = 0; i < p->n_servers; i++) {
-		p->servers[i].address = &p->options.upstreams[i];
+		p->servers[i].place = &p->options.upstreams[i];
 		pool_init(&p->servers[i].pool, (size_t)options->pool_size);
 	}
 	return p;

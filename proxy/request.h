@@ -52,10 +52,9 @@ struct request_facts request_facts(
  * Returns: false when out of memory.
  */
 bool request_write(const struct request *, const char *head, size_t size,
-    const struct sockaddr_in *backend, bool close, bool expect,
-    struct buffer *);
+    const char *backend, bool close, bool expect, struct buffer *);
 
 /* Append a request of our own that asks for nothing: OPTIONS *. */
-bool request_write_probe(const struct sockaddr_in *backend, struct buffer *);
+bool request_write_probe(const char *backend, struct buffer *);
 
 #endif

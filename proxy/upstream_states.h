@@ -28,6 +28,7 @@ struct upstream {
 	struct exchange *probe; /* while VERIFYING */
 	bool ahead;		/* it is being made without a request */
 	bool dialled;		/* connect() was called */
+	size_t n_tried;		/* of the server's addresses, in vain */
 	bool retired;
 	bool write_failed;
 	bool shut;    /* a tunnel's client sends no more */

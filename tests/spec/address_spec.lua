@@ -117,15 +117,101 @@ describe("an address of closerace-backend", function()
   it("names the option and what is allowed, where it is none", function()
     for options, complaint in pairs {
       ["--listen nowhere"] = "--listen: 'nowhere' is not an address; allowed: ADDR:PORT, NAME:PORT, [IPv6]:PORT, :PO",
-      ["--listen unix:/tmp/x"] = "--listen: 'unix:/tmp/x' is not an address (endings are those of TCP); allowed",
-      ["--listen no.such.invalid:1"] = "--listen: 'no.such.invalid:1' is not an address (no.such.invalid: ",
+      ["--listen unix:/tmp/x"] = ":PORT, fd@N (endings are those of TCP)",
+      ["--listen no.such.invalid:1"] = ":PORT, fd@N (no.such.invalid: ",
       ["--listen 192.0.2.1:0"] = "--listen 192.0.2.1:0: ",
       ["--listen :0 --control ::1:0"] = "--control: '::1:0' is not an address; allowed: ADDR:PORT",
       ["--listen :0 --control unix:/no/such/folder/x"] = "--control unix:/no/such/folder/x: No such file",
       ["--listen :0 --upstream localhost"] = "upstream: 'localhost' is not allowed; allowed: ADDR:PORT, NAME:PORT",
-      ["--listen :0 --upstream no.such.invalid:1"] = "upstream: 'no.such.invalid:1' is not allowed (no.such.invalid: ",
+      ["--listen :0 --upstream no.such.invalid:1"] = ":PORT, unix:PATH (no.such.invalid: ",
     } do
       local result = shell.run(backend .. " " .. options)
+      assert.equal(2, result.status, options)
+      assert.truthy(result.stderr:find(complaint, 1, true), options .. "\n" .. result.stderr)
+    end
+  end)
+end)
+
+describe("an address of closerace-proxy", function()
+  local proxy = shell.program "closerace-proxy"
+
+  local function start_proxy(listen, upstream, options)
+    return start(("%s --listen %s --upstream %s %s"):format(proxy, listen, upstream, options or ""))
+  end
+
+  it("may be a name, IPv6 or a port alone, as its upstream, and is called so", function()
+    each_upstream(function(upstream)
+      local front = start_proxy(":0", upstream, "--reuse never --admin 127.0.0.1:0")
+      local admin = front:read_until "admin on (%S+)"
+      for n = 1, 3 do
+        local result = get(("http://%s/id/u%d/"):format(front.at, n))
+        assert.equal("", result.stderr)
+        assert.matches("u" .. n, result.stdout, 1, true)
+      end
+      assert.truthy(get(("http://%s/metrics"):format(admin)).stdout:find(('upstream="%s"'):format(upstream), 1, true))
+      local status = get(("http://%s/status"):format(admin)).stdout
+      assert.truthy(status:find(('"upstream":["%s"]'):format(upstream), 1, true))
+    end)
+  end)
+
+  it("may be a name of which one address refuses, for connections that are made ahead, too", function()
+    if not six then return pending "no IPv6" end
+    local origin = start_backend "[::1]:0"
+    local front = start_proxy(":0", ":" .. origin.port, "--spares 3")
+    for n = 1, 5 do assert.equal("", get(("http://%s/id/s%d/"):format(front.at, n), "-f -o /dev/null").stderr) end
+  end)
+
+  it("is a 502 where all refuse", function()
+    local gone = start_backend ":0"
+    gone:signal "TERM"
+    gone:wait()
+    table.remove(servers)
+    local front = start_proxy(":0", ":" .. gone.port)
+    assert.equal("502", get(("http://%s/"):format(front.at), "-o /dev/null -w '%{http_code}'").stdout)
+  end)
+
+  it("may be a Unix socket, of its upstream and of its own", function()
+    if served.no_node then return pending(served.no_node) end
+    local folder = shell.folder()
+    start_unix(folder .. "/up")
+    for _, options in ipairs { "", "--workers 2" } do
+      local log = "--access-log " .. folder .. "/log"
+      local front = start_proxy("unix:" .. folder .. "/down", "unix:" .. folder .. "/up", options .. " " .. log)
+      assert.equal("unix:" .. folder .. "/down", front.at)
+      for _ = 1, 3 do
+        assert.equal("unix /x", get("http://h/x", "--unix-socket " .. folder .. "/down").stdout)
+      end
+      front:signal "TERM"
+      assert.equal(0, front:wait())
+      table.remove(servers)
+      local file <close> = io.open(folder .. "/log")
+      assert.truthy(file:read "a":find("client=unix: upstream=unix:" .. folder .. "/up ", 1, true))
+      assert.same({ "log", "up" }, shell.names(folder))
+    end
+  end)
+
+  it("may be IPv6 where it listens, for several workers, too", function()
+    if not six then return pending "no IPv6" end
+    local origin = start_backend ":0"
+    for _, options in ipairs { "", "--workers 2" } do
+      local front = start_proxy("[::1]:0", ":" .. origin.port, options .. " --access-log -")
+      for n = 1, 3 do
+        assert.matches("/id/v" .. n, get(("http://%s/id/v%d/"):format(front.at, n)).stdout, 1, true)
+        front:read_until "client=%[::1%]:%d+ "
+      end
+    end
+  end)
+
+  it("names the option and what is allowed, where it is none", function()
+    for options, complaint in pairs {
+      ["--listen nowhere"] = "--listen: 'nowhere' is not allowed; allowed: ADDR:PORT, or fd@N",
+      ["--listen no.such.invalid:1"] = "unix:PATH (no.such.invalid: ",
+      ["--listen :0 --upstream localhost"] = "--upstream: 'localhost' is not allowed; allowed: ADDR:PORT, NAME:PORT",
+      ["--listen :0 --upstream no.such.invalid:1"] = "(no.such.invalid: ",
+      ["--listen :0 --upstream :1 --admin unix:"] = "--admin: 'unix:' is not allowed; allowed: ADDR:PORT",
+      ["--listen unix:/no/such/folder/x --upstream :1"] = "--listen unix:/no/such/folder/x: No such file",
+    } do
+      local result = shell.run(proxy .. " " .. options)
       assert.equal(2, result.status, options)
       assert.truthy(result.stderr:find(complaint, 1, true), options .. "\n" .. result.stderr)
     end
@@ -138,6 +224,7 @@ describe("an address in Lua", function()
       local lab <close> = race.lab { real_time = true }
       assert.equal(200, lab:client({ to = upstream }):request({}).status, upstream)
       assert.equal(200, lab:client({ to = lab:backend { upstream = upstream } }):request({}).status, upstream)
+      assert.equal(200, lab:client({ to = lab:proxy { to = upstream } }):request({}).status, upstream)
     end)
   end)
 
@@ -146,7 +233,8 @@ describe("an address in Lua", function()
     for _, call in ipairs { "client", "proxy" } do
       local good, why = pcall(lab[call], lab, { to = "no.such.invalid:80" })
       assert.False(good)
-      assert.matches("lab:" .. call .. ": .*no.such.invalid: .*allowed: ADDR:PORT, NAME:PORT", tostring(why))
+      assert.matches("lab:" .. call .. ": .*no.such.invalid:80.*allowed: ADDR:PORT, NAME:PORT.*no.such.invalid: ",
+        tostring(why))
     end
   end)
 end)
