@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BUFFER_SIZE = 1 << 20, LINE_SIZE = 4096, FINISH_WAIT_MS = 1000 };
+enum { BUFFER_SIZE = 1 << 20, LINE_SIZE = 4096, FINISH_WAIT_MS = 500 };
 
 _Static_assert(LINE_SIZE <= PIPE_BUF, "a pipe would tear a line");
 

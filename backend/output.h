@@ -25,7 +25,7 @@ void output_line(struct output *, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* No loop runs any more: from now on a full buffer waits for the reader as
- * long as it goes on reading, and a second if it does not. */
+ * long as it goes on reading, and half a second if it does not. */
 void output_finish(struct output *);
 
 /* Write what is left, as after output_finish().  NULL is allowed.  Returns:
