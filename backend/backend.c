@@ -88,7 +88,9 @@ find_witness(struct valve_home *home)
 
 	if (b->witness != NULL || b->blind)
 		return b->witness;
-	if (getsockname(b->listen_fd, (struct sockaddr *)&sin, &n) == 0)
+	/* It looks at packets of IPv4 alone. */
+	if (getsockname(b->listen_fd, (struct sockaddr *)&sin, &n) == 0 &&
+	    sin.sin_family == AF_INET)
 		b->witness = witness_new(home->base, ntohs(sin.sin_port));
 	b->blind = b->witness == NULL;
 	return b->witness;
@@ -169,16 +171,24 @@ welcome(struct backend *b, int fd, const struct sockaddr_in *peer)
 static bool
 accept_one(struct backend *b)
 {
-	struct sockaddr_in peer;
+	union {
+		struct sockaddr any;
+		struct sockaddr_in four;
+		struct sockaddr_in6 six;
+	} peer = { { 0 } };
 	socklen_t n = sizeof peer;
-	int conn = accept4(b->listen_fd, (struct sockaddr *)&peer, &n,
-	    SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int conn =
+	    accept4(b->listen_fd, &peer.any, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	bool come_again = conn >= 0 || errno == EAGAIN || errno == EINTR ||
 	    errno == ECONNABORTED;
 
 	set_starved(b, !come_again);
+	/* Of IPv6 the port is enough: no witness looks for the address. */
+	if (peer.any.sa_family == AF_INET6)
+		peer.four =
+		    (struct sockaddr_in){ .sin_port = peer.six.sin6_port };
 	if (conn >= 0)
-		welcome(b, conn, &peer);
+		welcome(b, conn, &peer.four);
 	return conn >= 0;
 }
 
@@ -265,7 +275,7 @@ set_up(struct backend *b)
 	if (b->home.ledger == NULL || b->home.scratch == NULL ||
 	    b->unfinished == NULL)
 		return false;
-	if (o->upstream.sin_port != 0)
+	if (o->upstream.n > 0)
 		return true;
 	b->home.origin =
 	    origin_new(&b->home.clock, b->home.ledger, hint, &calls);
@@ -414,6 +424,12 @@ const struct ledger *
 backend_ledger(const struct backend *b)
 {
 	return b->home.ledger;
+}
+
+void
+backend_bound_ledger(struct backend *b, size_t max)
+{
+	ledger_bound(b->home.ledger, max);
 }
 
 unsigned

@@ -110,6 +110,10 @@ void backend_clear_faults(struct backend *);
 
 const struct ledger *backend_ledger(const struct backend *);
 
+/* Keep no more than so many attempts; see ledger_bound().  Needs: nobody was
+ * accepted yet. */
+void backend_bound_ledger(struct backend *, size_t max);
+
 /* What a connection is doing. */
 struct backend_conn {
 	unsigned n;	     /* n-th accepted */

@@ -1,329 +1,327 @@
-/* control.c - see control.h. */
+/* control.c - see control.h: the listener and the connections.  What requests
+ * are answered with is in api.c. */
 #include "backend/control.h"
 
+#include <arpa/inet.h>
+#include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <microhttpd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/queue.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
-#define DRIVE_MAX 64
-#define BODY_MAX  ((size_t)1 << 20)
+#include "backend/api.h"
+#include "backend/endpoint.h"
+
+enum {
+	DRIVE_MAX = 64,
+	CONNS_LEAST = 4,
+	CONNS_MOST = 64,
+	/* Who has just connected is about to ask. */
+	GRACE_MS = 20
+};
+
+enum {
+	LISTENER,
+	PAUSE,	/* until it accepts again */
+	INSIDE, /* the daemon has something to do … */
+	LIMIT,	/* … or a connection's time is over */
+	N_EVENTS
+};
+
+/* What a lab's clients say.  Under .test (RFC 6761 6.2) no page can live. */
+#define LAB_HOST "closerace.test"
+
+struct conn {
+	TAILQ_ENTRY(conn) link;
+	int fd;
+	int64_t since_ms; /* its latest request, or else its beginning */
+	bool shut;
+	bool local; /* by a Unix socket */
+	char here[INET6_ADDRSTRLEN + 2];
+};
 
 struct control {
 	struct backend *backend;
+	const char *name;
 	struct MHD_Daemon *daemon;
-	struct event *event;
+	int fd;
+	struct event *events[N_EVENTS];
+	TAILQ_HEAD(conns, conn) conns; /* the latest request last */
+	unsigned n_conns, conns_max;
+	struct conn *adding;
 };
 
-/* ------------------------------------------------------------------ text -- */
+/* ----------------------------------------------------------- connections -- */
 
-struct text {
-	char *at;
-	size_t size, room;
-	bool broken; /* out of memory */
-};
-
-static void
-put_bytes(struct text *t, const char *bytes, size_t size)
+static int64_t
+now_ms(void)
 {
-	size_t room = t->room;
-	char *grown;
+	struct timespec now;
 
-	while (room < t->size + size + 1)
-		room = room == 0 ? 4096 : room * 2;
-	grown = room == t->room ? t->at : realloc(t->at, room);
-	if (grown == NULL) {
-		t->broken = true;
-		return;
-	}
-	t->at = grown;
-	t->room = room;
-	memcpy(t->at + t->size, bytes, size);
-	t->size += size;
-	t->at[t->size] = '\0';
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static void put(struct text *, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void
-put(struct text *t, const char *format, ...)
+unsigned
+control_conns_max(void)
 {
-	char line[256];
-	va_list args;
-	int n;
+	struct rlimit limit;
+	rlim_t n = CONNS_MOST;
 
-	va_start(args, format);
-	n = vsnprintf(line, sizeof line, format, args);
-	va_end(args);
-	if (n > 0)
-		put_bytes(t, line,
-		    (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur / 8 < n)
+		n = limit.rlim_cur / 8;
+	return n > CONNS_LEAST ? (unsigned)n : CONNS_LEAST;
 }
 
-/* A JSON string.  Bytes above 0x7f are taken for Latin-1, so that whatever
- * arrived gives valid JSON. */
-static void
-put_string(struct text *t, const char *key, const char *value)
+static struct conn *
+conn_of(struct MHD_Connection *mhd)
 {
-	put(t, "\"%s\":\"", key);
-	for (; *value != '\0'; value++) {
-		unsigned char c = (unsigned char)*value;
+	const union MHD_ConnectionInfo *info =
+	    MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 
-		if (c == '"' || c == '\\')
-			put(t, "\\%c", c);
-		else if (c < ' ' || c > '~')
-			put(t, "\\u%04x", c);
-		else
-			put_bytes(t, value, 1);
-	}
-	put(t, "\"");
+	return info != NULL ? info->socket_context : NULL;
 }
 
 static void
-put_bool(struct text *t, const char *key, bool value)
+on_connection(void *arg, struct MHD_Connection *mhd, void **context,
+    enum MHD_ConnectionNotificationCode what)
 {
-	put(t, ",\"%s\":%s", key, value ? "true" : "false");
+	struct control *c = arg;
+	struct conn *conn = *context;
+
+	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+		*context = c->adding;
+		c->adding = NULL;
+	} else if (conn != NULL) {
+		TAILQ_REMOVE(&c->conns, conn, link);
+		c->n_conns--;
+		free(conn);
+	}
 }
 
+/* The address that was asked, as a Host header has it. */
 static void
-put_attempt(struct text *t, const struct ledger_attempt *a)
+note_here(struct conn *conn)
 {
-	put(t, "{");
-	put_string(t, "id", a->id);
-	put(t, ",");
-	put_string(t, "method", a->method);
-	put(t, ",");
-	put_string(t, "path", a->path);
-	put(t, ",\"conn\":%u,\"request\":%u,\"unread\":%zu,\"read\":%zu",
-	    a->conn, a->request, a->unread, a->read);
-	put_bool(t, "whole", a->whole);
-	put_bool(t, "after_end", a->after_end);
-	put_bool(t, "unseen", a->unseen);
-	put(t, ",\"executed\":%u,\"executed_max\":%u,\"answered\":%zu",
-	    a->executed, a->executed_max, a->answered);
-	put_bool(t, "answered_whole", a->answered_whole);
-	put(t, ",\"mark\":%lu", a->mark);
-	put_bool(t, "ended", a->ended);
-	if (a->ended) {
-		put(t, ",\"ended_on\":\"%s\",\"ending\":\"%s\"",
-		    fault_point_name(a->ended_on),
-		    fault_ending_name(a->ending));
-		put_bool(t, "by_hand", a->by_hand);
-	}
-	if (a->server_ending != N_ENDINGS)
-		put(t, ",\"server_close\":\"%s\",\"server_idle_ms\":%lld",
-		    fault_ending_name(a->server_ending),
-		    (long long)a->server_idle_ms);
-	put(t, "}");
-}
+	struct sockaddr_storage at = { 0 };
+	socklen_t size = sizeof at;
+	char text[INET6_ADDRSTRLEN] = "";
 
-static void
-put_ledger(struct text *t, const struct backend *b)
-{
-	const struct ledger *l = backend_ledger(b);
-
-	put(t, "[");
-	for (size_t i = 0; i < ledger_n_attempts(l); i++) {
-		put(t, "%s\n", i > 0 ? "," : "");
-		put_attempt(t, ledger_attempt(l, i));
-	}
-	put(t, "\n]\n");
-}
-
-static void
-put_faults(struct text *t, const struct backend *b)
-{
-	char line[8 * FAULT_SAY_MAX];
-
-	put(t, "[");
-	for (size_t i = 0; i < backend_n_faults(b); i++) {
-		fault_print(backend_fault(b, i), line, sizeof line);
-		put(t, "%s\n{", i > 0 ? "," : "");
-		put_string(t, "fault", line);
-		put(t, ",\"fired\":%u}", backend_fault(b, i)->n_fired);
-	}
-	put(t, "\n]\n");
-}
-
-/* --------------------------------------------------------------- requests -- */
-
-static enum MHD_Result
-answer(struct MHD_Connection *mhd, unsigned status, const char *type,
-    struct text *t)
-{
-	struct MHD_Response *r;
-	enum MHD_Result queued;
-
-	if (t->broken) {
-		free(t->at);
-		return MHD_NO;
-	}
-	r = MHD_create_response_from_buffer(
-	    t->size, t->at, MHD_RESPMEM_MUST_FREE);
-	if (r == NULL) {
-		free(t->at);
-		return MHD_NO;
-	}
-	MHD_add_response_header(r, "Content-Type", type);
-	queued = MHD_queue_response(mhd, status, r);
-	MHD_destroy_response(r);
-	return queued;
-}
-
-/* Add all lines, or none. */
-static unsigned
-add_faults(struct backend *b, char *lines, struct text *reply)
-{
-	char error[256];
-	struct fault f;
-	char *line, *rest;
-
-	for (int add = 0; add <= 1; add++) {
-		char *copy = strdup(lines);
-
-		if (copy == NULL)
-			return 503;
-		for (line = strtok_r(copy, "\r\n", &rest); line != NULL;
-		     line = strtok_r(NULL, "\r\n", &rest)) {
-			if (fault_parse(&f, line, error, sizeof error) != 0) {
-				put(reply, "%s\n", error);
-				free(copy);
-				return 400;
-			}
-			if (add && backend_add_fault(b, &f) < 0)
-				reply->broken = true;
-		}
-		free(copy);
-	}
-	put_faults(reply, b);
-	return 200;
-}
-
-static enum MHD_Result
-serve(struct control *c, struct MHD_Connection *mhd, const char *url,
-    const char *method, struct text *body)
-{
-	struct text reply = { 0 };
-	unsigned status = 200;
-	bool faults = strcmp(url, "/faults") == 0;
-
-	if (strcmp(url, "/ledger") == 0 && strcmp(method, "GET") == 0)
-		put_ledger(&reply, c->backend);
-	else if (faults && strcmp(method, "GET") == 0)
-		put_faults(&reply, c->backend);
-	else if (faults && strcmp(method, "DELETE") == 0) {
-		backend_clear_faults(c->backend);
-		put_faults(&reply, c->backend);
-	} else if (faults && strcmp(method, "POST") == 0)
-		status = add_faults(c->backend,
-		    body->at != NULL ? body->at : (char[]){ "" }, &reply);
-	else {
-		status = 404;
-		put(&reply, "GET /ledger; GET, POST or DELETE /faults\n");
-	}
-	return answer(mhd, status,
-	    status == 200 ? "application/json" : "text/plain", &reply);
+	getsockname(conn->fd, (struct sockaddr *)&at, &size);
+	conn->local = at.ss_family == AF_UNIX;
+	if (at.ss_family == AF_INET)
+		inet_ntop(AF_INET, &((struct sockaddr_in *)&at)->sin_addr,
+		    conn->here, sizeof conn->here);
+	if (at.ss_family == AF_INET6 &&
+	    inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&at)->sin6_addr, text,
+		sizeof text) != NULL)
+		snprintf(conn->here, sizeof conn->here, "[%s]", text);
 }
 
 static enum MHD_Result
 handle(void *arg, struct MHD_Connection *mhd, const char *url,
     const char *method, const char *version, const char *upload,
-    size_t *upload_size, void **con_cls)
+    size_t *upload_size, void **context)
 {
-	struct text *body = *con_cls;
+	struct control *c = arg;
+	struct conn *conn = conn_of(mhd);
+	const char *names[] = { conn->here, c->name, LAB_HOST, NULL };
+	struct api_place place = { c->backend, conn->local ? NULL : names };
 
-	if (body == NULL) {
-		*con_cls = calloc(1, sizeof *body);
-		return *con_cls != NULL ? MHD_YES : MHD_NO;
+	if (*context == NULL) {
+		TAILQ_REMOVE(&c->conns, conn, link);
+		TAILQ_INSERT_TAIL(&c->conns, conn, link);
+		conn->since_ms = now_ms();
 	}
-	if (*upload_size > 0) {
-		if (body->size + *upload_size > BODY_MAX)
-			return MHD_NO;
-		put_bytes(body, upload, *upload_size);
-		*upload_size = 0;
-		return body->broken ? MHD_NO : MHD_YES;
-	}
-	return serve(arg, mhd, url, method, body);
+	return api_handle(
+	    &place, mhd, url, method, upload, upload_size, context);
 }
 
 static void
-on_completed(void *arg, struct MHD_Connection *mhd, void **con_cls,
+on_completed(void *arg, struct MHD_Connection *mhd, void **context,
     enum MHD_RequestTerminationCode why)
 {
-	struct text *body = *con_cls;
+	api_completed(context);
+}
 
-	if (body != NULL)
-		free(body->at);
-	free(body);
+/* ---------------------------------------------------------------- driving -- */
+
+static void
+arm_limit(struct control *c)
+{
+	MHD_UNSIGNED_LONG_LONG ms = 0;
+	struct timeval wait;
+
+	if (MHD_get_timeout(c->daemon, &ms) != MHD_YES) {
+		event_del(c->events[LIMIT]);
+		return;
+	}
+	wait.tv_sec = (time_t)(ms / 1000);
+	wait.tv_usec = (suseconds_t)(ms % 1000 * 1000);
+	event_add(c->events[LIMIT], &wait);
+}
+
+/* Do what can be done now, but not for ever: others wait, too. */
+static void
+drive(struct control *c)
+{
+	MHD_UNSIGNED_LONG_LONG ms = 0;
+
+	MHD_run(c->daemon);
+	for (int i = 0; i < DRIVE_MAX; i++) {
+		if (MHD_get_timeout(c->daemon, &ms) != MHD_YES || ms != 0)
+			break;
+		MHD_run(c->daemon);
+	}
+	arm_limit(c);
+}
+
+static void
+on_daemon(evutil_socket_t fd, short what, void *arg)
+{
+	drive(arg);
+}
+
+/* -------------------------------------------------------------- accepting -- */
+
+/* End the connection that has been without a request for longest; the daemon
+ * finds that out by itself.  Where there is none, accept nobody for a while. */
+static void
+make_room(struct control *c)
+{
+	const struct timeval pause = { .tv_usec = GRACE_MS * 1000 };
+	struct conn *conn;
+
+	TAILQ_FOREACH(conn, &c->conns, link)
+	if (!conn->shut)
+		break;
+	if (conn == NULL || now_ms() - conn->since_ms < GRACE_MS) {
+		event_del(c->events[LISTENER]);
+		event_add(c->events[PAUSE], &pause);
+		return;
+	}
+	conn->shut = true;
+	shutdown(conn->fd, SHUT_RDWR);
+	drive(c);
+}
+
+static void
+add(struct control *c, int fd, const struct sockaddr *peer, socklen_t size)
+{
+	struct conn *conn = calloc(1, sizeof *conn);
+
+	if (conn == NULL) {
+		close(fd);
+		return;
+	}
+	conn->fd = fd;
+	conn->since_ms = now_ms();
+	note_here(conn);
+	TAILQ_INSERT_TAIL(&c->conns, conn, link);
+	c->n_conns++;
+	c->adding = conn;
+	if (MHD_add_connection(c->daemon, fd, peer, size) != MHD_YES &&
+	    c->adding != NULL) {
+		TAILQ_REMOVE(&c->conns, conn, link);
+		c->n_conns--;
+		free(conn);
+	}
+	c->adding = NULL;
+	drive(c);
+}
+
+static void
+on_listener(evutil_socket_t listener, short what, void *arg)
+{
+	struct control *c = arg;
+	struct sockaddr_storage peer;
+	socklen_t size = sizeof peer;
+	int fd;
+
+	if (c->n_conns >= c->conns_max) {
+		make_room(c);
+		return;
+	}
+	fd = accept4(listener, (struct sockaddr *)&peer, &size,
+	    SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd >= 0)
+		add(c, fd, (struct sockaddr *)&peer, size);
+	else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+		make_room(c); /* no descriptor is left */
+}
+
+static void
+on_pause_over(evutil_socket_t fd, short what, void *arg)
+{
+	struct control *c = arg;
+
+	event_add(c->events[LISTENER], NULL);
 }
 
 /* ------------------------------------------------------------------- life -- */
-
-static unsigned
-n_connections(const struct control *c)
-{
-	const union MHD_DaemonInfo *info =
-	    MHD_get_daemon_info(c->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
-
-	return info != NULL ? info->num_connections : 0;
-}
-
-/* A run gives back the descriptors of those who left; where none was left
- * before, only the next one accepts again. */
-static void
-drive(evutil_socket_t fd, short what, void *arg)
-{
-	struct control *c = arg;
-	MHD_UNSIGNED_LONG_LONG ms = 0;
-	int n_quiet = 0;
-
-	for (int i = 0; i < DRIVE_MAX && n_quiet < 2; i++) {
-		unsigned before = n_connections(c);
-
-		MHD_run(c->daemon);
-		n_quiet++;
-		if (n_connections(c) != before ||
-		    (MHD_get_timeout(c->daemon, &ms) == MHD_YES && ms == 0))
-			n_quiet = 0;
-	}
-	if (n_quiet < 2)
-		event_active(c->event, EV_READ, 0);
-}
 
 static void
 ignore_log(void *arg, const char *format, va_list args)
 {
 }
 
+static struct MHD_Daemon *
+start(struct control *c, unsigned idle_s)
+{
+	return MHD_start_daemon(
+	    MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG, 0,
+	    NULL, NULL, handle, c, MHD_OPTION_EXTERNAL_LOGGER, ignore_log, NULL,
+	    MHD_OPTION_NOTIFY_COMPLETED, on_completed, c,
+	    MHD_OPTION_NOTIFY_CONNECTION, on_connection, c,
+	    MHD_OPTION_CONNECTION_LIMIT, 2u * c->conns_max,
+	    MHD_OPTION_CONNECTION_TIMEOUT, idle_s, MHD_OPTION_END);
+}
+
+static bool
+open_events(struct control *c, struct event_base *base)
+{
+	const union MHD_DaemonInfo *info =
+	    MHD_get_daemon_info(c->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+
+	if (info == NULL || fcntl(c->fd, F_SETFL, O_NONBLOCK) != 0)
+		return false;
+	c->events[INSIDE] =
+	    event_new(base, info->epoll_fd, EV_READ | EV_PERSIST, on_daemon, c);
+	c->events[LIMIT] = event_new(base, -1, 0, on_daemon, c);
+	c->events[PAUSE] = event_new(base, -1, 0, on_pause_over, c);
+	c->events[LISTENER] =
+	    event_new(base, c->fd, EV_READ | EV_PERSIST, on_listener, c);
+	for (int i = 0; i < N_EVENTS; i++)
+		if (c->events[i] == NULL)
+			return false;
+	return event_add(c->events[INSIDE], NULL) == 0 &&
+	    event_add(c->events[LISTENER], NULL) == 0;
+}
+
 struct control *
-control_new(struct event_base *base, struct backend *backend, int fd)
+control_new(struct event_base *base, struct backend *backend, int fd,
+    const char *name, unsigned idle_s)
 {
 	struct control *c = calloc(1, sizeof *c);
-	const union MHD_DaemonInfo *info;
 
 	if (c == NULL) {
 		close(fd);
 		return NULL;
 	}
+	TAILQ_INIT(&c->conns);
 	c->backend = backend;
-	c->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL,
-	    NULL, handle, c, MHD_OPTION_EXTERNAL_LOGGER, ignore_log, NULL,
-	    MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED,
-	    on_completed, c, MHD_OPTION_END);
-	if (c->daemon == NULL) {
-		close(fd);
-		free(c);
-		return NULL;
-	}
-	info = MHD_get_daemon_info(c->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-	if (info != NULL)
-		c->event = event_new(
-		    base, info->epoll_fd, EV_READ | EV_PERSIST, drive, c);
-	if (c->event == NULL || event_add(c->event, NULL) != 0) {
+	c->name = name;
+	c->fd = fd;
+	c->conns_max = control_conns_max();
+	c->daemon = start(c, idle_s);
+	if (c->daemon == NULL || !open_events(c, base)) {
 		control_free(c);
 		return NULL;
 	}
@@ -335,8 +333,11 @@ control_free(struct control *c)
 {
 	if (c == NULL)
 		return;
-	if (c->event != NULL)
-		event_free(c->event);
-	MHD_stop_daemon(c->daemon);
+	for (int i = 0; i < N_EVENTS; i++)
+		if (c->events[i] != NULL)
+			event_free(c->events[i]);
+	if (c->daemon != NULL)
+		MHD_stop_daemon(c->daemon);
+	endpoint_close(c->fd);
 	free(c);
 }

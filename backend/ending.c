@@ -67,6 +67,7 @@ remember(int fd, struct remains *left)
 
 	getsockname(fd, (struct sockaddr *)&left->self, &self_size);
 	getpeername(fd, (struct sockaddr *)&left->peer, &peer_size);
+	left->address_size = self_size;
 	left->sent = next_number(fd, TCP_SEND_QUEUE);
 	left->received = next_number(fd, TCP_RECV_QUEUE);
 	left->what = REMAINS_NUMBERS;
@@ -112,16 +113,16 @@ set_number(int fd, int queue, uint32_t number)
 static int
 make_again(const struct remains *left)
 {
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(left->self.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0 || repair(fd, TCP_REPAIR_ON) != 0)
 		return fd;
 	set_number(fd, TCP_SEND_QUEUE, left->sent);
 	set_number(fd, TCP_RECV_QUEUE, left->received);
-	if (bind(fd, (const struct sockaddr *)&left->self, sizeof left->self) ==
-	    0)
+	if (bind(fd, (const struct sockaddr *)&left->self,
+		left->address_size) == 0)
 		connect(fd, (const struct sockaddr *)&left->peer,
-		    sizeof left->peer);
+		    left->address_size);
 	repair(fd, TCP_REPAIR_OFF_NO_WP);
 	return fd;
 }

@@ -4,9 +4,9 @@
 #ifndef BACKEND_ENDING_H
 #define BACKEND_ENDING_H
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include "backend/fault.h"
 
@@ -16,7 +16,8 @@
 struct remains {
 	enum { REMAINS_NOTHING, REMAINS_FD, REMAINS_NUMBERS } what;
 	int fd; /* owned; shut down in both directions */
-	struct sockaddr_in self, peer;
+	struct sockaddr_storage self, peer;
+	socklen_t address_size;
 	uint32_t sent, received; /* the next bytes' sequence numbers */
 };
 

@@ -178,6 +178,8 @@ give(struct valve *v, const char *bytes, size_t size)
 		v->inner_deaf = true;
 		v->inner_eof = true;
 	}
+	if (server_dials(v))
+		return 0;
 	if (v->inner_deaf)
 		return size; /* an early answer: nobody wants the rest */
 	w = stream_write(v->inner_fd, bytes, size);

@@ -10,6 +10,7 @@
 struct ledger {
 	struct ledger_attempt *attempts;
 	size_t n_attempts, attempts_size;
+	size_t max;		   /* attempts kept, in a ring; 0: no limit */
 	struct ledger_mark *marks; /* ascending */
 	size_t n_marks, marks_size;
 	struct ledger_attempt spill; /* stands in for what has no room */
@@ -37,6 +38,13 @@ ledger_clear(struct ledger *l)
 	l->n_attempts = l->n_marks = 0;
 }
 
+void
+ledger_bound(struct ledger *l, size_t max)
+{
+	assert(l->n_attempts == 0 && l->n_marks == 0 && max > 0);
+	l->max = max;
+}
+
 /* Room for one more element in an array that doubles.  Returns: the array, or
  * NULL, with the old one still valid. */
 static void *
@@ -53,17 +61,26 @@ room(void *array, size_t n, size_t *size, size_t element)
 	return grown;
 }
 
+static struct ledger_attempt *
+slot(const struct ledger *l, size_t n)
+{
+	return &l->attempts[l->max > 0 ? n % l->max : n];
+}
+
 size_t
 ledger_enter(struct ledger *l, unsigned conn, unsigned request)
 {
-	struct ledger_attempt *grown = room(
-	    l->attempts, l->n_attempts, &l->attempts_size, sizeof *l->attempts);
+	size_t n_kept = l->n_attempts - ledger_n_forgotten(l);
 	struct ledger_attempt *a;
 
-	if (grown == NULL)
-		return LEDGER_NONE;
-	l->attempts = grown;
-	a = &l->attempts[l->n_attempts];
+	if (l->max == 0 || n_kept < l->max) {
+		a = room(l->attempts, n_kept, &l->attempts_size,
+		    sizeof *l->attempts);
+		if (a == NULL)
+			return LEDGER_NONE;
+		l->attempts = a;
+	}
+	a = slot(l, l->n_attempts);
 	memset(a, 0, sizeof *a);
 	a->conn = conn;
 	a->request = request;
@@ -76,8 +93,8 @@ struct ledger_attempt *
 ledger_edit(struct ledger *l, size_t n)
 {
 	assert(n < l->n_attempts || n == LEDGER_NONE);
-	if (n != LEDGER_NONE)
-		return &l->attempts[n];
+	if (n != LEDGER_NONE && n >= ledger_n_forgotten(l))
+		return slot(l, n);
 	memset(&l->spill, 0, sizeof l->spill);
 	return &l->spill;
 }
@@ -88,10 +105,18 @@ ledger_n_attempts(const struct ledger *l)
 	return l->n_attempts;
 }
 
+size_t
+ledger_n_forgotten(const struct ledger *l)
+{
+	return l->max > 0 && l->n_attempts > l->max ? l->n_attempts - l->max
+						    : 0;
+}
+
 const struct ledger_attempt *
 ledger_attempt(const struct ledger *l, size_t n)
 {
-	return n < l->n_attempts ? &l->attempts[n] : NULL;
+	return n < l->n_attempts && n >= ledger_n_forgotten(l) ? slot(l, n)
+							       : NULL;
 }
 
 static void
@@ -123,13 +148,21 @@ ledger_next_mark(void)
 void
 ledger_enter_mark(struct ledger *l, const struct ledger_mark *mark)
 {
-	struct ledger_mark *grown =
-	    room(l->marks, l->n_marks, &l->marks_size, sizeof *l->marks);
+	/* A bounded ledger drops half of them at once, when there are twice as
+	 * many as it has to keep: not one for each that comes. */
+	bool full = l->max > 0 && l->n_marks >= 2 * l->max;
+	struct ledger_mark *grown = full
+	    ? l->marks
+	    : room(l->marks, l->n_marks, &l->marks_size, sizeof *l->marks);
 	size_t at = l->n_marks;
 
 	if (grown == NULL)
 		return;
 	l->marks = grown;
+	if (full) {
+		l->n_marks = at = l->max;
+		memmove(l->marks, l->marks + l->max, at * sizeof *l->marks);
+	}
 	/* A delayed answer comes behind younger ones. */
 	while (at > 0 && l->marks[at - 1].mark > mark->mark)
 		at--;

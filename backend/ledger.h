@@ -85,7 +85,10 @@ struct ledger_mark {
 /* Books, in the order in which requests came.  Owned by the backend; what the
  * functions below return is borrowed and stays valid until the next event is
  * processed. */
-size_t ledger_n_attempts(const struct ledger *);
+size_t ledger_n_attempts(const struct ledger *); /* ever entered */
+/* Of these, the first ones that are not kept any more; see ledger_bound(). */
+size_t ledger_n_forgotten(const struct ledger *);
+/* NULL: it was forgotten, or there is no n-th (from 0). */
 const struct ledger_attempt *ledger_attempt(const struct ledger *, size_t n);
 const struct ledger_mark *ledger_find_mark(
     const struct ledger *, unsigned long mark); /* NULL: no such mark */
@@ -109,14 +112,18 @@ struct ledger *ledger_new(void); /* NULL when out of memory */
 void ledger_free(struct ledger *);
 void ledger_clear(struct ledger *); /* begin empty again */
 
+/* Keep the latest attempts only, max of them, and as many marks.  Without that
+ * all are kept.  Needs: an empty ledger; max > 0. */
+void ledger_bound(struct ledger *, size_t max);
+
 #define LEDGER_NONE ((size_t)-1)
 
 /* Enter an attempt, empty but for conn and request.  Returns: its index, or
  * LEDGER_NONE when out of memory. */
 size_t ledger_enter(struct ledger *, unsigned conn, unsigned request);
 
-/* The n-th attempt, to be written to.  LEDGER_NONE is allowed and gives an
- * entry that nobody reads. */
+/* The n-th attempt, to be written to.  LEDGER_NONE and one that was forgotten
+ * are allowed and give an entry that nobody reads. */
 struct ledger_attempt *ledger_edit(struct ledger *, size_t n);
 
 /* Fill in what is known of the request by now. */

@@ -1,9 +1,11 @@
 /* main.c - closerace-backend: the backend as a program. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,150 +14,69 @@
 
 #include "backend/backend.h"
 #include "backend/control.h"
+#include "backend/endpoint.h"
+#include "backend/events.h"
+#include "backend/help.h"
+#include "backend/output.h"
 
-enum { EXIT_USAGE = 2 };
+enum { EXIT_NEVER_FIRED = 1, EXIT_USAGE = 2 };
 
 struct program {
 	struct event_base *base;
+	struct output *output;
 	struct backend *backend;
 	struct backend_options options;
 	struct fault *faults;
 	size_t n_faults;
 	const char *listen, *control;
+	size_t ledger_max;
 };
 
-/* "title word word …", in lines of 80 columns. */
-static void
-print_words(const char *title, const char *(*word)(int))
-{
-	int column = printf("%s", title);
+enum { LEDGER_MAX = 100000, LEDGER_MOST = 100000000, CONTROL_IDLE_S = 30 };
 
-	for (int i = 0; word(i) != NULL; i++) {
-		if (column + 1 + strlen(word(i)) > 80)
-			column = printf("\n ") - 1;
-		column += printf(" %s", word(i));
-	}
-	printf("\n");
-}
+/* ---------------------------------------------------------------- output -- */
 
-static const char *
-key_word(int i)
-{
-	return fault_keys()[i];
-}
-
-static const char *
-point_word(int i)
-{
-	return i < N_POINTS ? fault_point_name((enum close_point)i) : NULL;
-}
-
-static const char *
-ending_word(int i)
-{
-	return i < N_ENDINGS ? fault_ending_name((enum ending)i) : NULL;
-}
+/* To stderr, unless it is full: it may be the very pipe that is not read. */
+static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 static void
-print_help(void)
+say(const char *format, ...)
 {
-	const char *name, *text;
-	char value[64], allowed[128];
+	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+	char line[1024] = "closerace-backend: ";
+	size_t n = strlen(line);
+	va_list args;
 
-	printf(
-	    "usage: closerace-backend --listen ADDR:PORT [--fault KEYS]… "
-	    "[--OPTION VALUE]…\n\n"
-	    "An HTTP/1.1 origin server that ends its connections where it is "
-	    "told to.\n\n"
-	    "  --listen ADDR:PORT   where to accept; port 0 picks one\n"
-	    "  --listen fd@N        accept on the inherited descriptor N\n"
-	    "  --fault KEYS         as in conn=1,request=2,on=arrival,"
-	    "close=rst\n"
-	    "  --control ADDR:PORT  GET /ledger, GET, POST and DELETE "
-	    "/faults\n"
-	    "  --help, --version\n\n");
-	for (size_t i = 0;
-	     backend_options_describe(i, &name, &text, value, allowed) == 0;
-	     i++)
-		printf("  --%-18s %s\n"
-		       "  %-20s (%s%s%s)\n",
-		    name, text, "", allowed,
-		    value[0] != '\0' ? "; default " : "", value);
-	printf("\n");
-	print_words("keys of a fault:", key_word);
-	print_words("close points (on):", point_word);
-	print_words("endings (close):", ending_word);
-	printf("\nserves /bytes/N /chunked/N /echo /delay/MS /status/NNN and "
-	       "/id/ID/…; a request's\nid is its X-Closerace-Id, or else ID\n\n"
-	       "On stdout, a line an event, fields are KEY=VALUE and only ever "
-	       "added:\n"
-	       "  executed conn=N request=N id=ID\n"
-	       "  answered conn=N request=N id=ID\n"
-	       "  ended conn=N request=N id=ID on=POINT close=ENDING\n"
-	       "  server-ended conn=N request=N id=ID on=POINT close=fin|rst "
-	       "idle_ms=N\n"
-	       "and on SIGINT or SIGTERM the ledger, a line an attempt:\n"
-	       "  attempt conn=N request=N id=ID method=METHOD path=PATH "
-	       "unread=BYTES\n"
-	       "    read=BYTES whole=0|1 executed=N answered=BYTES "
-	       "answered_whole=0|1\n"
-	       "    executed_max=N after_end=0|1 unseen=0|1 on=POINT|none "
-	       "close=ENDING|none\n"
-	       "    server_close=fin|rst|none server_idle_ms=N\n\n"
-	       "exit status: 0, or 2 for wrong usage\n");
+	va_start(args, format);
+	n += (size_t)vsnprintf(line + n, sizeof line - n, format, args);
+	va_end(args);
+	if (n > sizeof line - 1)
+		n = sizeof line - 1;
+	line[n++] = '\n';
+	if (poll(&p, 1, 0) == 1 && write(STDERR_FILENO, line, n) < 0)
+		return; /* nothing is left to say it on */
 }
 
 static int
 usage(const char *message)
 {
-	fprintf(stderr,
-	    "closerace-backend: %s\nTry closerace-backend --help.\n", message);
+	say("%s\nTry closerace-backend --help.", message);
 	return EXIT_USAGE;
 }
 
-/* ---------------------------------------------------------------- output -- */
+static void
+on_lost(int error)
+{
+	say("standard output: %s; lines are lost",
+	    error == EAGAIN ? "it is not read" : strerror(error));
+}
 
 static void
 on_event(void *arg, const struct backend_event *e)
 {
-	const char *word = e->what == BACKEND_EXECUTED ? "executed"
-	    : e->what == BACKEND_ANSWERED	       ? "answered"
-	    : e->what == BACKEND_ENDED		       ? "ended"
-	    : e->what == BACKEND_SERVER_ENDED	       ? "server-ended"
-						       : NULL;
+	struct program *p = arg;
 
-	/* The server's own end was told when it came. */
-	if (word == NULL || e->by == BACKEND_BY_SERVER)
-		return;
-	printf("%s conn=%u request=%u id=%s", word, e->conn, e->request, e->id);
-	if (e->what == BACKEND_ENDED || e->what == BACKEND_SERVER_ENDED)
-		printf(" on=%s close=%s", fault_point_name(e->point),
-		    fault_ending_name(e->ending));
-	if (e->what == BACKEND_SERVER_ENDED)
-		printf(" idle_ms=%lld", (long long)e->idle_ms);
-	printf("\n");
-	fflush(stdout);
-}
-
-static void
-print_ledger(const struct ledger *l)
-{
-	for (size_t i = 0; i < ledger_n_attempts(l); i++) {
-		const struct ledger_attempt *a = ledger_attempt(l, i);
-
-		printf("attempt conn=%u request=%u id=%s method=%s path=%s "
-		       "unread=%zu read=%zu whole=%d executed=%u "
-		       "answered=%zu answered_whole=%d executed_max=%u "
-		       "after_end=%d "
-		       "unseen=%d on=%s close=%s server_close=%s "
-		       "server_idle_ms=%lld\n",
-		    a->conn, a->request, a->id, a->method, a->path, a->unread,
-		    a->read, a->whole, a->executed, a->answered,
-		    a->answered_whole, a->executed_max, a->after_end, a->unseen,
-		    fault_point_name(a->ended_on), fault_ending_name(a->ending),
-		    fault_ending_name(a->server_ending),
-		    (long long)a->server_idle_ms);
-	}
+	events_tell(p->output, e);
 }
 
 static void
@@ -185,65 +106,39 @@ inherited(const char *text, char *error, size_t error_size)
 }
 
 static int
-parse_address(const char *text, struct sockaddr_in *sin)
+open_listener(
+    const char *option, const char *text, char *error, size_t error_size)
 {
-	const char *colon = strrchr(text, ':');
-	char address[INET_ADDRSTRLEN];
-	char *end;
-	long port;
+	const bool data = strcmp(option, "listen") == 0;
+	char why[256] = "";
+	struct endpoint e;
+	int fd;
 
-	memset(sin, 0, sizeof *sin);
-	sin->sin_family = AF_INET;
-	if (colon == NULL || (size_t)(colon - text) >= sizeof address)
-		return -1;
-	memcpy(address, text, (size_t)(colon - text));
-	address[colon - text] = '\0';
-	port = strtol(colon + 1, &end, 10);
-	if (end == colon + 1 || *end != '\0' || port < 0 || port > 65535)
-		return -1;
-	sin->sin_port = htons((unsigned short)port);
-	return inet_pton(AF_INET, address, &sin->sin_addr) == 1 ? 0 : -1;
-}
-
-static int
-open_listener(const char *text, char *error, size_t error_size)
-{
-	struct sockaddr_in sin;
-	int on = 1, fd;
-
-	if (strncmp(text, "fd@", 3) == 0)
+	if (data && strncmp(text, "fd@", 3) == 0)
 		return inherited(text + 3, error, error_size);
-	if (parse_address(text, &sin) != 0) {
-		snprintf(error, error_size,
-		    "'%s' is not an address; allowed: ADDR:PORT, fd@N", text);
-		return -1;
+	if (data && strncmp(text, "unix:", 5) == 0)
+		snprintf(why, sizeof why, "endings are those of TCP");
+	else if (endpoint_parse(&e, text, why, sizeof why) == 0) {
+		fd = endpoint_listen(&e);
+		if (fd < 0)
+			snprintf(error, error_size, "--%s %s: %s", option, text,
+			    strerror(errno));
+		return fd;
 	}
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0) {
-		snprintf(error, error_size, "socket: %s", strerror(errno));
-		return -1;
-	}
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-	if (bind(fd, (struct sockaddr *)&sin, sizeof sin) != 0 ||
-	    listen(fd, SOMAXCONN) != 0) {
-		snprintf(error, error_size, "%s: %s", text, strerror(errno));
-		close(fd);
-		return -1;
-	}
-	return fd;
+	snprintf(error, error_size,
+	    "--%s: '%s' is not an address; allowed: %s%s%s%s", option, text,
+	    data ? ENDPOINT_TCP_FORMS ", fd@N" : ENDPOINT_FORMS,
+	    *why != '\0' ? " (" : "", why, *why != '\0' ? ")" : "");
+	return -1;
 }
 
 static void
-print_address(const char *what, int fd)
+tell_address(struct output *o, const char *what, int fd)
 {
-	struct sockaddr_in sin = { 0 };
-	socklen_t n = sizeof sin;
-	char address[INET_ADDRSTRLEN] = "";
+	char text[ENDPOINT_TEXT];
 
-	getsockname(fd, (struct sockaddr *)&sin, &n);
-	inet_ntop(AF_INET, &sin.sin_addr, address, sizeof address);
-	fprintf(stderr, "closerace-backend: %s on %s:%u\n", what, address,
-	    ntohs(sin.sin_port));
+	endpoint_of_socket(fd, text);
+	output_line(o, "%s on %s", what, text);
 }
 
 /* ------------------------------------------------------------- arguments -- */
@@ -265,6 +160,24 @@ add_fault(struct program *p, const char *keys, char *error, size_t error_size)
 	return 0;
 }
 
+static int
+set_ledger_max(
+    struct program *p, const char *value, char *error, size_t error_size)
+{
+	char *end;
+	unsigned long n = strtoul(value, &end, 10);
+
+	if (*value < '0' || *value > '9' || *end != '\0' || n < 1 ||
+	    n > LEDGER_MOST) {
+		snprintf(error, error_size,
+		    "ledger_max: '%s' is not allowed; allowed: 1 to %d", value,
+		    LEDGER_MOST);
+		return -1;
+	}
+	p->ledger_max = n;
+	return 0;
+}
+
 /* An option by its name, written with _. */
 static int
 set(struct program *p, const char *name, const char *value, char *error,
@@ -280,6 +193,8 @@ set(struct program *p, const char *name, const char *value, char *error,
 	}
 	if (strcmp(name, "fault") == 0)
 		return add_fault(p, value, error, error_size);
+	if (strcmp(name, "ledger_max") == 0)
+		return set_ledger_max(p, value, error, error_size);
 	return backend_options_set(&p->options, name, value, error, error_size);
 }
 
@@ -295,7 +210,7 @@ is_option(const char *word)
 		if (strcmp(name, word) == 0)
 			return true;
 	return strcmp(word, "listen") == 0 || strcmp(word, "control") == 0 ||
-	    strcmp(word, "fault") == 0;
+	    strcmp(word, "fault") == 0 || strcmp(word, "ledger_max") == 0;
 }
 
 /* --name VALUE, or --name=VALUE.  Returns: 0 or an exit status. */
@@ -305,6 +220,7 @@ read_arguments(struct program *p, int argc, char **argv)
 	char name[64], error[512];
 
 	backend_options_init(&p->options);
+	p->ledger_max = LEDGER_MAX;
 	for (int i = 1; i < argc; i++) {
 		const char *word = argv[i], *value;
 		size_t size = strcspn(word, "=");
@@ -350,31 +266,43 @@ new_base(void)
 	return base;
 }
 
+/* Returns: 0 or an exit status. */
+static int
+add_all_faults(struct program *p)
+{
+	bool vanishes = p->options.keep_alive_ms > 0 &&
+	    p->options.keep_alive_close == ENDING_VANISH;
+
+	for (size_t i = 0; i < p->n_faults; i++) {
+		vanishes = vanishes || p->faults[i].close == ENDING_VANISH;
+		if (backend_add_fault(p->backend, &p->faults[i]) < 0)
+			return usage("out of memory");
+	}
+	return vanishes && backend_cannot_vanish() != NULL
+	    ? usage(backend_cannot_vanish())
+	    : 0;
+}
+
 static int
 open_backend(struct program *p)
 {
 	char error[512];
-	int fd = open_listener(p->listen, error, sizeof error);
+	int fd = open_listener("listen", p->listen, error, sizeof error),
+	    status;
 
 	if (fd < 0)
 		return usage(error);
 	p->backend = backend_new(
-	    p->base, &p->options, NULL, on_event, NULL, error, sizeof error);
+	    p->base, &p->options, NULL, on_event, p, error, sizeof error);
 	if (p->backend == NULL)
 		return usage(error);
-	for (size_t i = 0; i < p->n_faults; i++) {
-		const char *why = p->faults[i].close == ENDING_VANISH
-		    ? backend_cannot_vanish()
-		    : NULL;
-
-		if (why != NULL)
-			return usage(why);
-		if (backend_add_fault(p->backend, &p->faults[i]) < 0)
-			return usage("out of memory");
-	}
+	backend_bound_ledger(p->backend, p->ledger_max);
+	status = add_all_faults(p);
+	if (status != 0)
+		return status;
 	if (backend_listen(p->backend, fd) != 0)
 		return usage(strerror(errno));
-	print_address("listening", fd);
+	tell_address(p->output, "listening", fd);
 	return 0;
 }
 
@@ -386,38 +314,94 @@ open_control(struct program *p, struct control **control)
 
 	if (p->control == NULL)
 		return 0;
-	fd = open_listener(p->control, error, sizeof error);
+	fd = open_listener("control", p->control, error, sizeof error);
 	if (fd < 0)
 		return usage(error);
-	print_address("control", fd);
-	*control = control_new(p->base, p->backend, fd);
+	tell_address(p->output, "control", fd);
+	*control =
+	    control_new(p->base, p->backend, fd, p->control, CONTROL_IDLE_S);
 	return *control != NULL ? 0 : usage("the control API cannot start");
+}
+
+enum { N_SIGNALS = 2 };
+
+static bool
+open_signals(struct program *p, struct event *signals[N_SIGNALS])
+{
+	static const int numbers[N_SIGNALS] = { SIGINT, SIGTERM };
+	bool good = true;
+
+	for (int i = 0; i < N_SIGNALS; i++) {
+		signals[i] =
+		    evsignal_new(p->base, numbers[i], on_signal, p->base);
+		good = good && signals[i] != NULL &&
+		    event_add(signals[i], NULL) == 0;
+	}
+	return good;
+}
+
+/* From now on a second signal ends the process. */
+static void
+close_signals(struct event *signals[N_SIGNALS])
+{
+	for (int i = 0; i < N_SIGNALS; i++)
+		if (signals[i] != NULL)
+			event_free(signals[i]);
+}
+
+static int
+open_all(struct program *p, struct control **control)
+{
+	int status;
+
+	p->output = output_open(p->base, STDOUT_FILENO, on_lost);
+	if (p->output == NULL) {
+		say("standard output: %s", strerror(errno));
+		return EXIT_USAGE;
+	}
+	status = open_backend(p);
+	return status == 0 ? open_control(p, control) : status;
+}
+
+/* Say what is known at the end.  Returns: the exit status. */
+static int
+report(struct program *p)
+{
+	size_t n_never;
+	uint64_t n_lost;
+
+	output_finish(p->output);
+	events_ledger(p->output, backend_ledger(p->backend));
+	n_never = events_never_fired(p->output, p->backend);
+	n_lost = output_close(p->output);
+	p->output = NULL;
+	if (n_lost > 0)
+		say("standard output: %" PRIu64 " lines were lost", n_lost);
+	if (n_never > 0)
+		say("%zu %s never fired", n_never,
+		    n_never == 1 ? "fault" : "faults");
+	return n_never > 0 ? EXIT_NEVER_FIRED : EXIT_SUCCESS;
 }
 
 static int
 run(struct program *p)
 {
 	struct control *control = NULL;
-	struct event *signals[] = {
-		evsignal_new(p->base, SIGINT, on_signal, p->base),
-		evsignal_new(p->base, SIGTERM, on_signal, p->base),
-	};
-	int status = open_backend(p);
+	struct event *signals[N_SIGNALS];
+	int status = 0;
 
+	if (!open_signals(p, signals))
+		status = usage("out of memory");
 	if (status == 0)
-		status = open_control(p, &control);
-	for (int i = 0; i < 2; i++)
-		if (signals[i] == NULL || event_add(signals[i], NULL) != 0)
-			status = usage("out of memory");
-	if (status == 0) {
+		status = open_all(p, &control);
+	if (status == 0)
 		event_base_dispatch(p->base);
-		print_ledger(backend_ledger(p->backend));
-	}
+	close_signals(signals);
+	if (status == 0)
+		status = report(p);
+	output_close(p->output);
 	control_free(control);
 	backend_free(p->backend);
-	for (int i = 0; i < 2; i++)
-		if (signals[i] != NULL)
-			event_free(signals[i]);
 	return status;
 }
 
@@ -444,7 +428,7 @@ main(int argc, char **argv)
 	open_standard();
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--help") == 0) {
-			print_help();
+			help_print();
 			return fflush(stdout) == 0 ? EXIT_SUCCESS
 						   : EXIT_FAILURE;
 		}

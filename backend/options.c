@@ -1,59 +1,46 @@
 /* options.c - see options.h. */
 #include "backend/options.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef int set_fn(struct backend_options *, const char *value);
+/* why: what is wrong, where more can be said than what is allowed. */
+typedef int set_fn(
+    struct backend_options *, const char *value, char *why, size_t why_size);
 typedef void get_fn(const struct backend_options *, char value[64]);
 typedef void allowed_fn(char allowed[128]);
 
 static int
-set_upstream(struct backend_options *o, const char *value)
+set_upstream(
+    struct backend_options *o, const char *value, char *why, size_t why_size)
 {
-	const char *colon = strrchr(value, ':');
-	struct sockaddr_in sin = { .sin_family = AF_INET };
-	char address[INET_ADDRSTRLEN];
-	char *end;
-	long port;
+	struct endpoint e;
 
-	if (colon == NULL || (size_t)(colon - value) >= sizeof address)
+	if (endpoint_parse(&e, value, why, why_size) != 0 ||
+	    endpoint_has_no_port(&e))
 		return -1;
-	memcpy(address, value, (size_t)(colon - value));
-	address[colon - value] = '\0';
-	port = strtol(colon + 1, &end, 10);
-	if (end == colon + 1 || *end != '\0' || port < 1 || port > 65535 ||
-	    inet_pton(AF_INET, address, &sin.sin_addr) != 1)
-		return -1;
-	sin.sin_port = htons((unsigned short)port);
-	o->upstream = sin;
+	o->upstream = e;
 	return 0;
 }
 
 static void
 get_upstream(const struct backend_options *o, char value[64])
 {
-	char address[INET_ADDRSTRLEN];
-
-	value[0] = '\0';
-	if (o->upstream.sin_port == 0)
-		return;
-	inet_ntop(AF_INET, &o->upstream.sin_addr, address, sizeof address);
-	snprintf(value, 64, "%s:%u", address, ntohs(o->upstream.sin_port));
+	snprintf(value, 64, "%.63s", o->upstream.text);
 }
 
 static void
 allowed_upstream(char allowed[128])
 {
-	snprintf(allowed, 128, "ADDR:PORT, an IPv4 address");
+	snprintf(allowed, 128, "%s", ENDPOINT_FORMS);
 }
 
 static int
-set_keep_alive_ms(struct backend_options *o, const char *value)
+set_keep_alive_ms(
+    struct backend_options *o, const char *value, char *why, size_t why_size)
 {
 	char *end;
 	long n;
@@ -79,7 +66,8 @@ allowed_keep_alive_ms(char allowed[128])
 }
 
 static int
-set_keep_alive_close(struct backend_options *o, const char *value)
+set_keep_alive_close(
+    struct backend_options *o, const char *value, char *why, size_t why_size)
 {
 	for (int i = 0; i < N_ENDINGS; i++)
 		if (strcmp(value, fault_ending_name((enum ending)i)) == 0) {
@@ -106,7 +94,8 @@ allowed_keep_alive_close(char allowed[128])
 }
 
 static int
-set_keep_alive_hint(struct backend_options *o, const char *value)
+set_keep_alive_hint(
+    struct backend_options *o, const char *value, char *why, size_t why_size)
 {
 	bool yes = strcmp(value, "true") == 0 || strcmp(value, "yes") == 0;
 
@@ -140,9 +129,7 @@ static const struct {
 	allowed_fn *allowed;
 } rows[] = {
 	ROW(upstream, "serve this HTTP server instead of the built-in one"),
-	ROW(keep_alive_ms,
-	    "idle connections are closed after that long, unannounced; "
-	    "0: never"),
+	ROW(keep_alive_ms, "idle connections are closed after that; 0: never"),
 	ROW(keep_alive_close, "how idle connections are closed"),
 	ROW(keep_alive_hint,
 	    "responses carry Keep-Alive: timeout=keep_alive_ms/1000"),
@@ -175,17 +162,18 @@ int
 backend_options_set(struct backend_options *o, const char *name,
     const char *value, char *error, size_t error_size)
 {
-	char allowed[128];
+	char allowed[128], why[256] = "";
 
 	for (int i = 0; i < N_ROWS; i++) {
 		if (strcmp(rows[i].name, name) != 0)
 			continue;
-		if (rows[i].set(o, value) == 0)
+		if (rows[i].set(o, value, why, sizeof why) == 0)
 			return 0;
 		rows[i].allowed(allowed);
 		snprintf(error, error_size,
-		    "%s: '%s' is not allowed; allowed: %s", name, value,
-		    allowed);
+		    "%s: '%s' is not allowed; allowed: %s%s%s%s", name, value,
+		    allowed, *why != '\0' ? " (" : "", why,
+		    *why != '\0' ? ")" : "");
 		return -1;
 	}
 	return refuse_name(name, error, error_size);

@@ -4,15 +4,15 @@
 #ifndef BACKEND_OPTIONS_H
 #define BACKEND_OPTIONS_H
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "backend/endpoint.h"
 #include "backend/fault.h"
 
 struct backend_options {
-	/* serve this instead of libmicrohttpd; port 0: none */
-	struct sockaddr_in upstream;
+	/* serve this instead of libmicrohttpd; none: n 0 */
+	struct endpoint upstream;
 	/* idle connections are closed after that long, unannounced; 0: never */
 	int keep_alive_ms;
 	enum ending keep_alive_close; /* how; default fin */

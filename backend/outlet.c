@@ -78,7 +78,8 @@ fill(struct valve *v)
 	size_t room;
 	struct stream_result r;
 
-	if (v->inner_fd < 0 || v->inner_eof || !v->inner_ready)
+	if (v->inner_fd < 0 || v->inner_eof || !v->inner_ready ||
+	    server_dials(v))
 		return false;
 	room = make_room(v);
 	if (room == 0)

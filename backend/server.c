@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -34,22 +35,53 @@ on_inner(evutil_socket_t fd, short what, void *arg)
 	valve_run(arg);
 }
 
-bool
-server_connect(struct valve *v)
+/* Dial the next of its addresses that does not refuse at once.  The last one's
+ * refusal shows at the first read. */
+static bool
+dial_next(struct valve *v)
 {
-	const struct sockaddr_in *to = &v->home->options.upstream;
-	int on = 1;
+	const struct endpoint *to = &v->home->options.upstream;
 
-	v->inner_fd =
-	    socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	do {
+		if (v->inner_fd >= 0)
+			close(v->inner_fd);
+		v->inner_fd = endpoint_dial(to, v->dial++);
+	} while (v->dial < to->n && (v->inner_fd < 0 || errno != 0));
+	v->dialling = v->dial < to->n;
 	if (v->inner_fd < 0)
 		return false;
-	setsockopt(v->inner_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	(void)!connect(v->inner_fd, (const struct sockaddr *)to, sizeof *to);
 	v->inner_event = event_new(v->home->base, v->inner_fd,
 	    EV_READ | EV_WRITE | EV_PERSIST | EV_ET, on_inner, v);
 	v->inner_ready = true;
 	return v->inner_event != NULL && event_add(v->inner_event, NULL) == 0;
+}
+
+bool
+server_connect(struct valve *v)
+{
+	v->dial = 0;
+	return dial_next(v);
+}
+
+bool
+server_dials(struct valve *v)
+{
+	struct pollfd p = { .fd = v->inner_fd, .events = POLLOUT };
+	socklen_t size = sizeof(int);
+	int error = 0;
+
+	while (v->dialling && poll(&p, 1, 0) > 0) {
+		getsockopt(p.fd, SOL_SOCKET, SO_ERROR, &error, &size);
+		v->dialling = error != 0;
+		if (error == 0)
+			break;
+		event_free(v->inner_event);
+		v->inner_event = NULL;
+		if (!dial_next(v))
+			valve_close_inner(v);
+		p.fd = v->inner_fd;
+	}
+	return v->dialling;
 }
 
 /* ------------------------------------------------------------- pipelines -- */

@@ -19,6 +19,10 @@ bool server_is_there(const struct valve *);
  * read. */
 bool server_connect(struct valve *);
 
+/* Is it not settled yet which of the upstream's addresses is connected to?
+ * Where one has refused, the next is dialled. */
+bool server_dials(struct valve *);
+
 /* May it be given the next request before it has answered the present one?  Put
  * that aside for it (false: out of memory), and forget the oldest that was. */
 bool server_takes_more(const struct valve *);

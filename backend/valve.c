@@ -16,6 +16,7 @@
 
 #include <assert.h>
 #include <event2/event.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -199,6 +200,7 @@ valve_close_inner(struct valve *v)
 	else if (open)
 		close(v->inner_fd);
 	v->inner_fd = -1;
+	v->dialling = false;
 	v->inner_deaf = v->inner_eof = true;
 	v->touched = false;
 	if (open && v->home->origin != NULL)

@@ -106,7 +106,10 @@ struct valve {
 	size_t arrived;	     /* told last, while reading was held */
 
 	/* the inner end */
-	int inner_fd; /* -1: not open */
+	int inner_fd;  /* -1: not open */
+	size_t dial;   /* addresses of the upstream that were dialled … */
+	bool dialling; /* … of which the last may refuse yet, and is not the
+			  only one */
 	struct event *inner_event;
 	struct origin_conn *origin_conn;
 	bool touched;	  /* the origin must be driven */

@@ -8,22 +8,26 @@
  */
 #include "harness/client.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
-#include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "backend/endpoint.h"
 #include "harness/bytes.h"
 #include "harness/clock.h"
 #include "harness/compose.h"
 #include "harness/lab.h"
 #include "harness/trace.h"
+
+/* For one address of several to refuse; only a server outside the lab has
+ * several. */
+enum { DIAL_WAIT_MS = 1000 };
 
 struct conn {
 	struct client *client;
@@ -59,7 +63,7 @@ struct exchange {
 struct client {
 	struct lab *lab;
 	unsigned number;
-	struct sockaddr_in to;
+	struct endpoint to;
 	int timeout_ms;
 	bool half_open;
 	struct conn *conns;		   /* newest first */
@@ -247,21 +251,51 @@ on_socket(evutil_socket_t fd, short what, void *arg)
 		take_input(k);
 }
 
+/* How connect() ends; 0 where it goes on. */
+static int
+dial_error(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	socklen_t size = sizeof(int);
+	int error = 0;
+
+	if (poll(&p, 1, DIAL_WAIT_MS) > 0)
+		getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+	return error;
+}
+
+/* Dial the first address that does not refuse.  The last one may do so later:
+ * no other is left.  Returns: -1 with errno. */
+static int
+dial(const struct endpoint *to)
+{
+	int fd = -1, error = 0;
+
+	for (size_t i = 0; i < to->n && fd < 0; i++) {
+		fd = endpoint_dial(to, i);
+		error = errno;
+		if (fd >= 0 && error == 0 && i + 1 < to->n)
+			error = dial_error(fd);
+		if (fd >= 0 && error != 0) {
+			close(fd);
+			fd = -1;
+		}
+	}
+	errno = error;
+	return fd;
+}
+
 static struct conn *
 connect_to(struct client *c)
 {
 	struct conn *k = calloc(1, sizeof *k);
-	int one = 1, error;
+	int error;
 
 	if (k == NULL)
 		return NULL;
 	k->client = c;
-	k->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	k->fd = dial(&c->to);
 	if (k->fd < 0)
-		goto fail;
-	setsockopt(k->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-	if (connect(k->fd, (struct sockaddr *)&c->to, sizeof c->to) != 0 &&
-	    errno != EINPROGRESS)
 		goto fail;
 	k->ev = event_new(lab_base(c->lab), k->fd,
 	    EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST, on_socket, k);
@@ -330,7 +364,7 @@ client_free(void *arg)
 }
 
 struct client *
-client_new(struct lab *lab, const struct sockaddr_in *to, int timeout_ms)
+client_new(struct lab *lab, const struct endpoint *to, int timeout_ms)
 {
 	struct client *c = calloc(1, sizeof *c);
 

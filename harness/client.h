@@ -16,7 +16,7 @@
 #include "harness/reply.h"
 
 struct lab;
-struct sockaddr_in;
+struct endpoint;
 struct client;
 struct exchange;
 
@@ -62,7 +62,7 @@ struct told {
  * Returns:    NULL when out of memory.
  */
 struct client *client_new(
-    struct lab *, const struct sockaddr_in *to, int timeout_ms);
+    struct lab *, const struct endpoint *to, int timeout_ms);
 
 /* Keep a connection on which the peer has sent FIN, instead of closing it: what
  * a raw exchange sends on it then tells how the peer has ended it.  Another

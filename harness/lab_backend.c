@@ -163,7 +163,7 @@ lab_backend_new(struct lab *lab, const struct backend_options *options,
 	if (b == NULL)
 		goto fail;
 	b->lab = lab;
-	b->marks = options->upstream.sin_port == 0;
+	b->marks = options->upstream.n == 0;
 	fd = lab_listen(lab, &b->address);
 	if (fd < 0)
 		goto fail;

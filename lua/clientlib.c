@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/endpoint.h"
 #include "harness/client.h"
 #include "lua/actors.h"
 #include "lua/block.h"
@@ -34,7 +35,7 @@ clientlib_new(lua_State *L)
 		NULL };
 	static const char call[] = "lab:client";
 	struct lab_box *box = handle_check_lab(L, 1);
-	struct sockaddr_in to;
+	struct endpoint to;
 	struct client *c;
 	long timeout_ms;
 	bool half_open;

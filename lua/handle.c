@@ -1,10 +1,9 @@
 /* handle.c - see handle.h. */
 #include "lua/handle.h"
 
-#include <arpa/inet.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "backend/endpoint.h"
 #include "harness/lab_backend.h"
 #include "harness/lab_proxy.h"
 #include "harness/sut.h"
@@ -119,24 +118,6 @@ handle_check_lab(lua_State *L, int index)
 	return box;
 }
 
-static bool
-parse_address(const char *text, struct sockaddr_in *address)
-{
-	const char *colon = strrchr(text, ':');
-	char host[64], *end;
-	long port;
-
-	if (colon == NULL || (size_t)(colon - text) >= sizeof host)
-		return false;
-	memcpy(host, text, colon - text);
-	host[colon - text] = '\0';
-	port = strtol(colon + 1, &end, 10);
-	*address = (struct sockaddr_in){ .sin_family = AF_INET };
-	address->sin_port = htons((unsigned short)port);
-	return *end == '\0' && port > 0 && port < 65536 &&
-	    inet_pton(AF_INET, host, &address->sin_addr) == 1;
-}
-
 static const struct sockaddr_in *
 listening_sut(lua_State *L, int index, const char *option)
 {
@@ -151,22 +132,48 @@ listening_sut(lua_State *L, int index, const char *option)
 	return address;
 }
 
+static void
+text_address(lua_State *L, int index, const char *option, struct endpoint *e)
+{
+	char why[256] = "";
+
+	if (lua_type(L, index) == LUA_TSTRING &&
+	    endpoint_parse(e, lua_tostring(L, index), why, sizeof why) == 0 &&
+	    !endpoint_has_no_port(e))
+		return;
+	luaL_error(L,
+	    "%s: expected a proxy, a backend, a sut or an address, got %s; "
+	    "allowed: %s%s%s%s",
+	    option, luaL_tolstring(L, index, NULL), ENDPOINT_FORMS,
+	    *why != '\0' ? " (" : "", why, *why != '\0' ? ")" : "");
+}
+
 void
-handle_address(
-    lua_State *L, int index, const char *option, struct sockaddr_in *address)
+handle_address(lua_State *L, int index, const char *option, struct endpoint *e)
 {
 	if (luaL_testudata(L, index, PROXY_CLASS) != NULL)
-		*address =
-		    *lab_proxy_address(handle_actor(L, index, PROXY_CLASS));
+		endpoint_of(
+		    e, lab_proxy_address(handle_actor(L, index, PROXY_CLASS)));
 	else if (luaL_testudata(L, index, BACKEND_CLASS) != NULL)
-		*address =
-		    *lab_backend_address(handle_actor(L, index, BACKEND_CLASS));
+		endpoint_of(e,
+		    lab_backend_address(handle_actor(L, index, BACKEND_CLASS)));
 	else if (luaL_testudata(L, index, SUT_CLASS) != NULL)
-		*address = *listening_sut(L, index, option);
-	else if (lua_type(L, index) != LUA_TSTRING ||
-	    !parse_address(lua_tostring(L, index), address))
-		luaL_error(L,
-		    "%s: expected a proxy, a backend, a sut or "
-		    "\"ADDR:PORT\", got %s",
-		    option, luaL_tolstring(L, index, NULL));
+		endpoint_of(e, listening_sut(L, index, option));
+	else
+		text_address(L, index, option, e);
+}
+
+void
+handle_ipv4(
+    lua_State *L, int index, const char *option, struct sockaddr_in *sin)
+{
+	struct endpoint e;
+
+	handle_address(L, index, option, &e);
+	for (size_t i = 0; i < e.n; i++)
+		if (e.at[i].ss_family == AF_INET) {
+			memcpy(sin, &e.at[i], sizeof *sin);
+			return;
+		}
+	luaL_error(L, "%s: '%s' has no IPv4 address", option, e.text);
 }

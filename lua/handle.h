@@ -70,9 +70,15 @@ void *handle_actor(lua_State *L, int index, const char *class);
 struct lab_box *handle_check_lab(lua_State *L, int index);
 
 /* The address that a client or proxy is to talk to: a proxy, backend or sut of
- * the lab, or "ADDR:PORT".  index is the value's. */
-struct sockaddr_in;
+ * the lab, or any address that
+ * endpoint.h knows.  index is the value's. */
+struct endpoint;
 void handle_address(
-    lua_State *L, int index, const char *option, struct sockaddr_in *address);
+    lua_State *L, int index, const char *option, struct endpoint *);
+
+/* The same, for whom only IPv4 will do. */
+struct sockaddr_in;
+void handle_ipv4(
+    lua_State *L, int index, const char *option, struct sockaddr_in *);
 
 #endif

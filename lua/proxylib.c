@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backend/endpoint.h"
 #include "harness/lab_proxy.h"
 #include "lua/actors.h"
 #include "lua/block.h"
@@ -45,9 +46,15 @@ read_option(lua_State *L, struct proxy_options *o, const char *name)
 static void
 add_server(lua_State *L, struct proxy_options *o)
 {
+	struct endpoint e;
+	char why[256];
+
 	if (o->n_upstreams == PROXY_UPSTREAMS_MAX)
 		luaL_error(L, "lab:proxy: to: at most %d", PROXY_UPSTREAMS_MAX);
-	handle_address(L, -1, "lab:proxy: to", &o->upstreams[o->n_upstreams++]);
+	handle_address(L, -1, "lab:proxy: to", &e);
+	if (place_parse(
+		&o->upstreams[o->n_upstreams++], e.text, why, sizeof why) != 0)
+		luaL_error(L, "lab:proxy: to: %s: %s", e.text, why);
 	lua_pop(L, 1);
 }
 

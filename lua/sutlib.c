@@ -90,7 +90,7 @@ sutlib_new(lua_State *L)
 	options.n_files = read_files(L, 2, files);
 	options.apart = options_boolean(L, 2, "lab:sut", "apart", false);
 	if (lua_getfield(L, 2, "to") != LUA_TNIL)
-		handle_address(L, -1, "lab:sut: to", &options.backend);
+		handle_ipv4(L, -1, "lab:sut: to", &options.backend);
 	s = sut_new(box->lab, &options, error, sizeof error);
 	if (s == NULL)
 		return luaL_error(L, "lab:sut: %s", error);

@@ -290,6 +290,21 @@ actor_open(struct proxy_actor *a, struct proxy *p, int fd,
 }
 
 void
+actor_replace(struct proxy_actor *a, int fd)
+{
+	turn_away(a);
+	close(a->fd);
+	a->fd = fd;
+	a->latches &= LATCH_POKED;
+	a->latches |= LATCH_WRITABLE;
+	a->wants_write = a->end_behind = false;
+	event_assign(a->event, a->proxy->base, fd,
+	    EV_READ | EV_CLOSED | EV_ET | EV_PERSIST, on_event, a);
+	if (listen_to(a) != 0)
+		event_active(a->event, EV_READ | EV_WRITE, 0);
+}
+
+void
 actor_close(struct proxy_actor *a)
 {
 	struct proxy *p = a->proxy;

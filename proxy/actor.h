@@ -86,6 +86,9 @@ bool actor_open(struct proxy_actor *, struct proxy *, int fd,
 
 /* A new pass of the loop: those that were cut short before it have a turn. */
 void actor_pass(struct proxy *);
+/* Go on with another socket, fresh, in place of the one that it has, which is
+ * closed.  Owns: takes fd. */
+void actor_replace(struct proxy_actor *, int fd);
 
 /* Tell CLOSED, close the socket, free event and timer, leave its list. */
 void actor_close(struct proxy_actor *);

@@ -42,7 +42,7 @@ write_request(
     const struct exchange *x, const struct proxy_options *o, struct buffer *out)
 {
 	return request_write(&x->request, buffer_bytes(&x->head),
-	    buffer_size(&x->head), &o->upstreams[0], x->asks_close,
+	    buffer_size(&x->head), o->upstreams[0].host, x->asks_close,
 	    x->expects_for_us, out);
 }
 
@@ -80,13 +80,14 @@ exchange_begin(
 }
 
 bool
-exchange_begin_probe(struct exchange *x, const struct sockaddr_in *backend)
+exchange_begin_probe(struct exchange *x, const struct place *backend)
 {
+
 	x->whole = true;
 	x->state = ATTEMPT_RUNNING;
 	x->attempt = 1;
 	response_reader_reset(&x->answer);
-	return request_write_probe(backend, &x->up);
+	return request_write_probe(backend->host, &x->up);
 }
 
 void

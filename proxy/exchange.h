@@ -116,7 +116,7 @@ bool exchange_end_body(struct exchange *);
  * Needs:   reset; nobody is behind it, and what is answered goes nowhere.
  * Returns: false when out of memory.
  */
-bool exchange_begin_probe(struct exchange *, const struct sockaddr_in *backend);
+bool exchange_begin_probe(struct exchange *, const struct place *backend);
 
 /* Do not wait for a 100 any more. */
 void exchange_release_body(struct exchange *);

@@ -63,10 +63,9 @@ io_write_two(int fd, const void *first, size_t first_size, const void *second,
 }
 
 struct io_result
-io_connect(int fd, const struct sockaddr_in *to)
+io_connect(int fd, const struct sockaddr *to, socklen_t size)
 {
-	if (connect(fd, (const struct sockaddr *)to, sizeof *to) == 0 ||
-	    errno == EISCONN)
+	if (connect(fd, to, size) == 0 || errno == EISCONN)
 		return (struct io_result){ IO_DONE, 0, 0 };
 	if (errno == EINPROGRESS || errno == EALREADY || errno == EINTR)
 		return (struct io_result){ IO_AGAIN, 0, 0 };
@@ -103,11 +102,11 @@ io_no_delay(int fd)
 }
 
 int
-io_socket(void)
+io_socket(int family)
 {
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-	if (fd >= 0)
+	if (fd >= 0 && family != AF_UNIX)
 		io_no_delay(fd);
 	return fd;
 }

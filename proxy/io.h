@@ -9,8 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-
-struct sockaddr_in;
+#include <sys/socket.h>
 
 enum io_outcome {
 	IO_DONE,  /* n > 0 bytes moved, or connected */
@@ -37,7 +36,7 @@ struct io_result io_write_two(int fd, const void *first, size_t first_size,
     const void *second, size_t second_size);
 
 /* Begin to connect, or ask how it went: AGAIN while the handshake lasts. */
-struct io_result io_connect(int fd, const struct sockaddr_in *);
+struct io_result io_connect(int fd, const struct sockaddr *, socklen_t);
 
 /* The last look: is there neither data nor an end on this idle connection? */
 bool io_is_silent(int fd);
@@ -48,7 +47,7 @@ int io_take_error(int fd);
 
 /* A new non-blocking TCP socket that does not delay small segments.
  * Returns: -1 with errno. */
-int io_socket(void);
+int io_socket(int family);
 void io_no_delay(int fd);
 
 /* Close by reset, whatever lies unsent or unread. */

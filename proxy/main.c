@@ -84,6 +84,7 @@ main(int argc, char **argv)
 	static struct program p;
 	int listeners[ARGUMENTS_WORKERS_MAX];
 	char error[1024];
+	int status;
 
 	open_standard();
 	if (told_about_itself(argc, argv))
@@ -100,6 +101,9 @@ main(int argc, char **argv)
 	p.admin_fd = -1;
 	if (!open_all(&a, listeners, &p.admin_fd))
 		return EXIT_USAGE;
-	return a.n_workers == 1 ? alone_run(&p, listeners[0])
-				: crew_run(&p, listeners);
+	status = a.n_workers == 1 ? alone_run(&p, listeners[0])
+				  : crew_run(&p, listeners);
+	listener_remove(&a.listen_at);
+	listener_remove(&a.admin_at);
+	return status;
 }

@@ -1,7 +1,7 @@
 /* options.c - see options.h.  One row of the table per option. */
 #include "proxy/options.h"
 
-#include <arpa/inet.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,7 +135,8 @@ describe_allowed(const struct row *row, char *out, size_t size)
 
 	switch (row->kind) {
 	case KIND_ADDRESSES:
-		snprintf(out, size, "ADDR:PORT, up to %d", PROXY_UPSTREAMS_MAX);
+		snprintf(
+		    out, size, PLACE_FORMS "; up to %d", PROXY_UPSTREAMS_MAX);
 		break;
 	case KIND_RETRY_LIST:
 		snprintf(out, size, "METHOD path-pattern");
@@ -151,36 +152,17 @@ describe_allowed(const struct row *row, char *out, size_t size)
 	}
 }
 
-int
-proxy_options_address(struct sockaddr_in *sin, const char *text)
-{
-	const char *colon = strrchr(text, ':');
-	char address[INET_ADDRSTRLEN], *end;
-	long port;
-
-	if (colon == NULL || (size_t)(colon - text) >= sizeof address ||
-	    colon[1] < '0' || colon[1] > '9')
-		return -1;
-	memcpy(address, text, (size_t)(colon - text));
-	address[colon - text] = '\0';
-	port = strtol(colon + 1, &end, 10);
-	*sin = (struct sockaddr_in){ .sin_family = AF_INET };
-	if (*end != '\0' || port > 65535 ||
-	    inet_pton(AF_INET, address, &sin->sin_addr) != 1)
-		return -1;
-	sin->sin_port = htons((unsigned short)port);
-	return 0;
-}
-
 static int
-add_address(struct proxy_options *o, const char *value)
+add_address(
+    struct proxy_options *o, const char *value, char *why, size_t why_size)
 {
-	struct sockaddr_in sin;
+	struct place place;
 
 	if (o->n_upstreams == PROXY_UPSTREAMS_MAX ||
-	    proxy_options_address(&sin, value) != 0 || sin.sin_port == 0)
+	    place_parse(&place, value, why, why_size) != 0 ||
+	    place_has_no_port(&place))
 		return -1;
-	o->upstreams[o->n_upstreams++] = sin;
+	o->upstreams[o->n_upstreams++] = place;
 	return 0;
 }
 
@@ -218,7 +200,7 @@ set_row(struct proxy_options *o, const struct row *row, const char *value,
 {
 	switch (row->kind) {
 	case KIND_ADDRESSES:
-		return add_address(o, value);
+		return add_address(o, value, error, error_size);
 	case KIND_NUMBER:
 		return set_number(o, row, value);
 	case KIND_WORD:
@@ -256,7 +238,11 @@ proxy_options_set(struct proxy_options *o, const char *name, const char *value,
 	if (set_row(o, &rows[i], value, why, sizeof why) == 0)
 		return 0;
 	describe_allowed(&rows[i], allowed, sizeof allowed);
-	if (*why != '\0')
+	if (*why != '\0' && rows[i].kind == KIND_ADDRESSES)
+		snprintf(error, error_size,
+		    "%s: '%s' is not allowed; allowed: %s (%s)", name, value,
+		    allowed, why);
+	else if (*why != '\0')
 		snprintf(error, error_size, "%s: %s", name, why);
 	else
 		snprintf(error, error_size,

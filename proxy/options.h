@@ -5,9 +5,9 @@
 #ifndef PROXY_OPTIONS_H
 #define PROXY_OPTIONS_H
 
-#include <netinet/in.h>
 #include <stddef.h>
 
+#include "proxy/place.h"
 #include "proxy/retry.h"
 #include "proxy/retry_list.h"
 
@@ -28,8 +28,7 @@ enum proxy_probe {
 };
 
 struct proxy_options {
-	/* "ADDR:PORT" */
-	struct sockaddr_in upstreams[PROXY_UPSTREAMS_MAX];
+	struct place upstreams[PROXY_UPSTREAMS_MAX];
 	size_t n_upstreams;
 
 	enum reuse_policy reuse;
@@ -73,10 +72,6 @@ void proxy_options_init(struct proxy_options *);
  */
 int proxy_options_set(struct proxy_options *, const char *name,
     const char *value, char *error, size_t error_size);
-
-/* "ADDR:PORT", as every address is given; port 0 is one.
- * Returns: 0, or -1 where the text is none. */
-int proxy_options_address(struct sockaddr_in *, const char *text);
 
 /* Do they go together?  Returns: 0, or -1 with a sentence that names the
  * option. */

@@ -1,7 +1,6 @@
 /* request.c - see request.h. */
 #include "proxy/request.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 
 struct fields { /* what is counted while reading */
@@ -369,20 +368,15 @@ write_target(const struct request *r, struct buffer *out)
 }
 
 static bool
-write_own_host(const struct sockaddr_in *backend, struct buffer *out)
+write_own_host(const char *backend, struct buffer *out)
 {
-	char address[INET_ADDRSTRLEN];
-
-	inet_ntop(AF_INET, &backend->sin_addr, address, sizeof address);
-	return buffer_print(out, "Host: %s:%u\r\n", address,
-	    (unsigned)ntohs(backend->sin_port));
+	return buffer_print(out, "Host: %s\r\n", backend);
 }
 
 /* HTTP/1.1 wants a Host; a client of HTTP/1.0 need not have sent one, and one
  * beside an absolute-form target does not count. */
 static bool
-write_host(const struct request *r, const struct sockaddr_in *backend,
-    struct buffer *out)
+write_host(const struct request *r, const char *backend, struct buffer *out)
 {
 	if (r->has_host)
 		return true;
@@ -405,8 +399,7 @@ write_connection(const struct request *r, bool close, struct buffer *out)
 
 bool
 request_write(const struct request *r, const char *head, size_t size,
-    const struct sockaddr_in *backend, bool close, bool expect,
-    struct buffer *out)
+    const char *backend, bool close, bool expect, struct buffer *out)
 {
 	bool chunked = r->framing == FRAMING_CHUNKED;
 
@@ -447,7 +440,7 @@ request_reflect(
 }
 
 bool
-request_write_probe(const struct sockaddr_in *backend, struct buffer *out)
+request_write_probe(const char *backend, struct buffer *out)
 {
 	return buffer_add(out, "OPTIONS * HTTP/1.1\r\n") &&
 	    write_own_host(backend, out) &&

@@ -61,8 +61,7 @@ struct request_facts request_facts(
  * Returns: false when out of memory.
  */
 bool request_write(const struct request *, const char *head, size_t size,
-    const struct sockaddr_in *backend, bool close, bool expect,
-    struct buffer *);
+    const char *backend, bool close, bool expect, struct buffer *);
 
 /* Append what a TRACE that goes no further is answered: the head as it came,
  * without what is likely to be a secret (RFC 9110 9.3.8).
@@ -71,6 +70,6 @@ bool request_reflect(
     const struct request *, const char *head, size_t size, struct buffer *);
 
 /* Append a request of our own that asks for nothing: OPTIONS *. */
-bool request_write_probe(const struct sockaddr_in *backend, struct buffer *);
+bool request_write_probe(const char *backend, struct buffer *);
 
 #endif

@@ -11,10 +11,10 @@ on_pause_over(void *arg)
 }
 
 bool
-server_open(struct server *s, const struct sockaddr_in *address,
+server_open(struct server *s, const struct place *place,
     const struct proxy_clock *clock, size_t pool_size)
 {
-	s->address = address;
+	s->place = place;
 	s->clock = clock;
 	pool_init(&s->pool, pool_size);
 	s->timer = clock->timer_new(clock->arg, on_pause_over, s);

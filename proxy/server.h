@@ -13,17 +13,19 @@
 #ifndef PROXY_SERVER_H
 #define PROXY_SERVER_H
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "proxy/clock.h"
+#include "proxy/place.h"
 #include "proxy/pool.h"
 
 enum server_reach { SERVER_OPEN, SERVER_PAUSED, SERVER_DUE, SERVER_TRIED };
 
 struct server {
-	const struct sockaddr_in *address; /* borrowed */
+	const struct place *place; /* borrowed */
+	size_t first; /* of its addresses, to be dialled: the last that was
+			 connected to */
 	struct pool pool;
 	size_t n_ahead; /* connections that are made without a request */
 	enum server_reach reach;
@@ -33,7 +35,7 @@ struct server {
 
 /* Needs:   all zero.
  * Returns: false when out of memory. */
-bool server_open(struct server *, const struct sockaddr_in *,
+bool server_open(struct server *, const struct place *,
     const struct proxy_clock *, size_t pool_size);
 void server_close(struct server *); /* all zero is fine, too */
 

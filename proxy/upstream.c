@@ -80,6 +80,42 @@ ready(struct upstream *u)
 	return UPSTREAM_SENDING;
 }
 
+/* The address whose turn it is. */
+static size_t
+turn(const struct server *server, size_t n_tried)
+{
+	return (server->first + n_tried) % server->place->n;
+}
+
+static struct io_result
+connect_to(const struct upstream *u)
+{
+	const struct place *place = u->server->place;
+	size_t i = turn(u->server, u->n_tried);
+
+	return io_connect(u->actor.fd, (const struct sockaddr *)&place->at[i],
+	    place->size[i]);
+}
+
+/* This address has refused, or is silent: is there another one?  Then there is
+ * a new socket for it. */
+static bool
+turns_to_next(struct upstream *u)
+{
+	const struct place *place = u->server->place;
+	int fd = -1;
+
+	while (fd < 0 && ++u->n_tried < place->n)
+		fd =
+		    io_socket(place->at[turn(u->server, u->n_tried)].ss_family);
+	if (fd < 0)
+		return false;
+	actor_replace(&u->actor, fd);
+	actor_arm(&u->actor, 0);
+	u->dialled = false;
+	return true;
+}
+
 /* Dial, or ask what came of it. */
 static struct io_result
 dial(struct upstream *u)
@@ -92,11 +128,11 @@ dial(struct upstream *u)
 	 * asked. */
 	if (u->dialled && (a->latches & both) == LATCH_WRITABLE)
 		return (struct io_result){ IO_DONE, 0, 0 };
-	r = io_connect(a->fd, u->server->address);
+	r = connect_to(u);
 	/* On one machine it is made while connect() returns; to ask again is
 	 * cheaper than to have the loop tell. */
 	if (r.outcome == IO_AGAIN && !u->dialled)
-		r = io_connect(a->fd, u->server->address);
+		r = connect_to(u);
 	return r;
 }
 
@@ -122,12 +158,14 @@ upstream_connecting(struct upstream *u)
 
 	if (a->exchange == NULL && !u->ahead)
 		return UPSTREAM_SPENT;
-	if (a->latches & LATCH_TIMER) {
+	if ((a->latches & LATCH_TIMER) && !turns_to_next(u)) {
 		tell_server(u, true);
 		return u->ahead ? made_ahead(u, UPSTREAM_SPENT)
 				: upstream_timed_out(u);
 	}
-	r = dial(u);
+	do
+		r = dial(u);
+	while (r.outcome == IO_FAILED && turns_to_next(u));
 	a->latches &= ~(unsigned)LATCH_WRITABLE;
 	if (r.outcome != IO_AGAIN)
 		tell_server(u, r.outcome == IO_FAILED && r.error == ETIMEDOUT);
@@ -148,6 +186,8 @@ upstream_connecting(struct upstream *u)
 		return UPSTREAM_CONNECTING;
 	}
 	a->latches |= LATCH_WRITABLE;
+	u->server->first = turn(u->server, u->n_tried);
+	u->n_tried = 0;
 	return u->ahead ? made_ahead(u, UPSTREAM_IDLE) : ready(u);
 }
 
@@ -161,7 +201,7 @@ begin_probe(struct upstream *u)
 		return false;
 	exchange_reset(u->probe);
 	actor_arm(&u->actor, upstream_options(u)->connect_timeout_ms);
-	return exchange_begin_probe(u->probe, u->server->address);
+	return exchange_begin_probe(u->probe, u->server->place);
 }
 
 /* Send the question and read its answer.  Returns: WHOLE, MORE, or another
@@ -316,7 +356,9 @@ open_one(struct proxy *p, struct server *server, struct exchange *x, int *error)
 {
 	unsigned long serial = p->n_opened_upstreams + 1;
 	struct upstream *u = calloc(1, sizeof *u);
-	int fd = u == NULL ? -1 : io_socket();
+	int fd = u == NULL
+	    ? -1
+	    : io_socket(server->place->at[server->first].ss_family);
 
 	*error = u == NULL ? ENOMEM : errno;
 	if (x != NULL) /* the watcher hears of the attempt as it opens */

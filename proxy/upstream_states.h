@@ -29,6 +29,7 @@ struct upstream {
 	bool ahead;		/* it is being made without a request */
 	bool dialled;		/* connect() was called */
 	bool owes_outcome;	/* to its server, of connecting */
+	size_t n_tried;		/* of the server's addresses, in vain */
 	bool retired;
 	bool write_failed;
 	bool shut;    /* a tunnel's client sends no more */

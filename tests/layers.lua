@@ -7,8 +7,8 @@
 
 local PUBLIC = {}
 for folder, names in pairs {
-  proxy = { "proxy", "options", "retry", "retry_list", "clock" },
-  backend = { "backend", "options", "fault", "ledger", "clock" },
+  proxy = { "proxy", "options", "place", "retry", "retry_list", "clock" },
+  backend = { "backend", "options", "endpoint", "fault", "ledger", "clock" },
 } do
   for _, name in ipairs(names) do PUBLIC[("%s/%s.h"):format(folder, name)] = true end
 end

@@ -5,29 +5,36 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-
-void
-address_write(char out[ADDRESS_TEXT], const struct sockaddr_in *sin)
-{
-	const unsigned char *a = (const unsigned char *)&sin->sin_addr;
-
-	snprintf(out, ADDRESS_TEXT, "%u.%u.%u.%u:%u", a[0], a[1], a[2], a[3],
-	    (unsigned)ntohs(sin->sin_port));
-}
+#include <sys/un.h>
 
 typedef int name_fn(int fd, struct sockaddr *, socklen_t *);
 
 static void
-ask(char out[ADDRESS_TEXT], int fd, name_fn *name)
+ask(char *out, size_t out_size, int fd, name_fn *name)
 {
-	struct sockaddr_in sin = { 0 };
-	socklen_t size = sizeof sin;
+	union {
+		struct sockaddr any;
+		struct sockaddr_in four;
+		struct sockaddr_in6 six;
+		struct sockaddr_un un;
+	} at = { { 0 } };
+	socklen_t size = sizeof at;
+	char text[INET6_ADDRSTRLEN] = "";
 
 	out[0] = '\0';
-	if (name(fd, (struct sockaddr *)&sin, &size) == 0 &&
-	    sin.sin_family == AF_INET)
-		address_write(out, &sin);
+	if (name(fd, &at.any, &size) != 0)
+		return;
+	if (at.any.sa_family == AF_INET &&
+	    inet_ntop(AF_INET, &at.four.sin_addr, text, sizeof text) != NULL)
+		snprintf(out, out_size, "%s:%u", text,
+		    (unsigned)ntohs(at.four.sin_port));
+	if (at.any.sa_family == AF_INET6 &&
+	    inet_ntop(AF_INET6, &at.six.sin6_addr, text, sizeof text) != NULL)
+		snprintf(out, out_size, "[%s]:%u", text,
+		    (unsigned)ntohs(at.six.sin6_port));
+	if (at.any.sa_family == AF_UNIX)
+		snprintf(out, out_size, "unix:%.*s", (int)sizeof at.un.sun_path,
+		    at.un.sun_path);
 }
 
 static int
@@ -43,15 +50,15 @@ own_name(int fd, struct sockaddr *address, socklen_t *size)
 }
 
 void
-address_of_peer(char out[ADDRESS_TEXT], int fd)
+address_of_peer(char out[ADDRESS_PEER_TEXT], int fd)
 {
-	ask(out, fd, peer_name);
+	ask(out, ADDRESS_PEER_TEXT, fd, peer_name);
 }
 
 void
 address_of_socket(char out[ADDRESS_TEXT], int fd)
 {
-	ask(out, fd, own_name);
+	ask(out, ADDRESS_TEXT, fd, own_name);
 }
 
 int
@@ -62,34 +69,4 @@ address_port(int fd)
 	address_of_socket(text, fd);
 	colon = strrchr(text, ':');
 	return colon != NULL ? atoi(colon + 1) : 0;
-}
-
-/* Is it nothing, or ":PORT"? */
-static bool
-is_port(const char *text)
-{
-	return *text == '\0' ||
-	    (*text == ':' &&
-		strspn(text + 1, "0123456789") == strlen(text + 1));
-}
-
-bool
-address_is_here(const char *host, const char *own)
-{
-	size_t n = strcspn(host, ":"), n_own = strcspn(own, ":");
-	char name[INET_ADDRSTRLEN];
-	struct in_addr address;
-
-	if (strncmp(host, "[::1]", 5) == 0)
-		return is_port(host + 5);
-	if (n >= sizeof name || !is_port(host + n))
-		return false;
-	snprintf(name, sizeof name, "%.*s", (int)n, host);
-	if (inet_pton(AF_INET, name, &address) == 1 &&
-	    ntohl(address.s_addr) >> 24 == 127)
-		return true;
-	if (strcmp(host[n] != '\0' ? host + n : ":80", own + n_own) != 0)
-		return false;
-	return strcasecmp(name, "localhost") == 0 ||
-	    (n == n_own && memcmp(host, own, n) == 0);
 }

@@ -13,8 +13,10 @@
 
 #include "proxy/program/address.h"
 #include "proxy/program/say.h"
+#include "proxy/program/sender.h"
 
 enum {
+	HTTP_FORBIDDEN = 403, /* libevent has no word for it */
 	HEAD_BYTES = 16384,
 	BODY_BYTES = 65536, /* of a request; nobody wants it */
 	TIMEOUT_S = 30,	    /* a client that sends or takes nothing */
@@ -124,40 +126,24 @@ page_of(struct evhttp_request *request)
 	return NULL;
 }
 
+/* What a lab's clients say.  Under .test (RFC 6761 6.2) no page can live. */
+#define LAB_HOST "closerace.test"
+
 static bool
-is_to_here(struct evhttp_request *request, const char *host)
+may_ask(const struct admin *a, struct evhttp_request *request)
 {
-	struct evhttp_connection *c = evhttp_request_get_connection(request);
-	char own[ADDRESS_TEXT];
+	struct evkeyvalq *headers = evhttp_request_get_input_headers(request);
+	struct bufferevent *peer = evhttp_connection_get_bufferevent(
+	    evhttp_request_get_connection(request));
+	const char *host = evhttp_find_header(headers, "Host");
+	char here[ADDRESS_TEXT];
+	const char *names[] = { here, a->facts->arguments->admin, LAB_HOST,
+		NULL };
 
-	address_of_socket(
-	    own, bufferevent_getfd(evhttp_connection_get_bufferevent(c)));
-	return address_is_here(host, own);
-}
-
-/* May it be read?  A page of another site that a browser of this machine shows
- * must not: neither by a request to here, nor by a name of its own that is made
- * to mean this address ("DNS rebinding"). */
-static bool
-is_allowed(struct evhttp_request *request)
-{
-	struct evkeyvalq *fields = evhttp_request_get_input_headers(request);
-	const char *host = evhttp_find_header(fields, "Host"),
-		   *site = evhttp_find_header(fields, "Sec-Fetch-Site"),
-		   *origin = evhttp_find_header(fields, "Origin");
-	unsigned n_hosts = 0;
-	struct evkeyval *f;
-
-	TAILQ_FOREACH(f, fields, next)
-	n_hosts += evutil_ascii_strcasecmp(f->key, "Host") == 0;
-	if (n_hosts != 1 || !is_to_here(request, host))
-		return false;
-	if (site != NULL && strcmp(site, "none") != 0 &&
-	    strcmp(site, "same-origin") != 0)
-		return false;
-	return origin == NULL ||
-	    (strncmp(origin, "http://", 7) == 0 &&
-		evutil_ascii_strcasecmp(origin + 7, host) == 0);
+	address_of_socket(here, bufferevent_getfd(peer));
+	return sender_names(host, names) &&
+	    sender_is_same(evhttp_find_header(headers, "Origin"),
+		evhttp_find_header(headers, "Sec-Fetch-Site"), host);
 }
 
 static void
@@ -167,8 +153,8 @@ on_request(struct evhttp_request *request, void *arg)
 	enum evhttp_cmd_type method = evhttp_request_get_command(request);
 	struct admin *a = arg;
 
-	if (!is_allowed(request)) {
-		reply_text(request, 403, "Forbidden");
+	if (!may_ask(a, request)) {
+		reply_text(request, HTTP_FORBIDDEN, "Forbidden");
 	} else if (page == NULL) {
 		reply_text(request, HTTP_NOTFOUND, "Not Found");
 	} else if (method != EVHTTP_REQ_GET && method != EVHTTP_REQ_HEAD) {

@@ -15,7 +15,7 @@ enum row_id { LISTEN, WORKERS, DRAIN, ADMIN, LOG, LOG_FORMAT, N_ROWS };
 static const struct proxy_option rows[N_ROWS] = {
 	[LISTEN] = { "listen", "Running",
 	    "where to accept clients; port 0 picks one", "",
-	    "ADDR:PORT, or fd@N: an inherited socket" },
+	    "ADDR:PORT, or fd@N: an inherited socket, or " PLACE_OTHER_FORMS },
 	[WORKERS] = { "workers", "Running",
 	    "processes that serve, each with a pool of its own", "1",
 	    "1 to 64" },
@@ -23,7 +23,7 @@ static const struct proxy_option rows[N_ROWS] = {
 	    "finish for so long after SIGTERM; 0: no limit", "30000",
 	    "0 to 86400000" },
 	[ADMIN] = { "admin", "Running",
-	    "serve /metrics, /status and /healthz there", "", "ADDR:PORT" },
+	    "serve /metrics, /status and /healthz there", "", PLACE_FORMS },
 	[LOG] = { "access_log", "Running", "append a line an exchange", "",
 	    "a file, or - for stdout" },
 	[LOG_FORMAT] = { "log_format", "Running", "how it is written", "text",
@@ -100,14 +100,17 @@ tell_unknown(const char *name, char *error, size_t error_size)
 }
 
 static int
-refuse(enum row_id row, const char *value, char *error, size_t error_size)
+refuse(enum row_id row, const char *value, const char *why, char *error,
+    size_t error_size)
 {
 	char name[NAME_SIZE];
+	bool more = *why != '\0';
 
 	snprintf(name, sizeof name, "%s", rows[row].name);
 	arguments_spell(name);
-	snprintf(error, error_size, "--%s: '%s' is not allowed; allowed: %s",
-	    name, value, rows[row].allowed);
+	snprintf(error, error_size,
+	    "--%s: '%s' is not allowed; allowed: %s%s%s%s", name, value,
+	    rows[row].allowed, more ? " (" : "", why, more ? ")" : "");
 	return -1;
 }
 
@@ -140,15 +143,17 @@ read_number(const char *text, int min, int max, int *out)
 }
 
 static bool
-set_own(struct arguments *a, enum row_id row, const char *value)
+set_own(struct arguments *a, enum row_id row, const char *value, char *why,
+    size_t why_size)
 {
 	switch (row) {
 	case LISTEN:
 		a->listen = value;
-		return listener_parse(&a->listen_at, value) == 0;
+		return listener_parse(&a->listen_at, value, why, why_size) == 0;
 	case ADMIN:
 		a->admin = value;
-		return listener_parse(&a->admin_at, value) == 0 &&
+		return listener_parse(&a->admin_at, value, why, why_size) ==
+		    0 &&
 		    a->admin_at.fd < 0;
 	case WORKERS:
 		return read_number(
@@ -192,7 +197,7 @@ static int
 read_one(
     struct arguments *a, char **argv, int *i, char *error, size_t error_size)
 {
-	char name[NAME_SIZE];
+	char name[NAME_SIZE], why[256] = "";
 	const char *word = argv[*i], *value;
 	size_t size = strcspn(word, "="), row;
 
@@ -217,9 +222,9 @@ read_one(
 	}
 	if (row == N_ROWS)
 		return set_library(a, name, value, error, error_size);
-	return set_own(a, (enum row_id)row, value)
+	return set_own(a, (enum row_id)row, value, why, sizeof why)
 	    ? 0
-	    : refuse((enum row_id)row, value, error, error_size);
+	    : refuse((enum row_id)row, value, why, error, error_size);
 }
 
 int

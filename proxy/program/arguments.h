@@ -15,7 +15,7 @@ struct arguments {
 	struct proxy_options options;
 
 	const char *listen, *admin; /* NULL: none */
-	struct place listen_at, admin_at;
+	struct listen_at listen_at, admin_at;
 	const char *retry_list; /* a file, NULL: none */
 	const char *access_log; /* a file, "-" for stdout, NULL: none */
 	enum line_format log_format;

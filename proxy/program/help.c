@@ -5,6 +5,31 @@
 #include "proxy/program/arguments.h"
 #include "proxy/program/say.h"
 
+enum { WIDTH = 80, INDENT = 27 };
+
+/* In brackets, and in lines that break where a blank is. */
+static void
+print_allowed(const char *allowed, const char *value)
+{
+	char text[256];
+	int column = 0;
+
+	snprintf(text, sizeof text, "(%s%s%s)", allowed,
+	    *value != '\0' ? "; default " : "", value);
+	for (char *word = strtok(text, " "); word != NULL;
+	     word = strtok(NULL, " ")) {
+		int size = (int)strlen(word);
+
+		if (column > 0 && column + 1 + size <= WIDTH)
+			column += printf(" %s", word);
+		else
+			column = printf("%s%*s%s", column > 0 ? "\n" : "",
+				     INDENT, "", word) -
+			    (column > 0);
+	}
+	printf("\n");
+}
+
 static void
 print_option(const struct proxy_option *option)
 {
@@ -16,10 +41,8 @@ print_option(const struct proxy_option *option)
 	/* The library takes text, the program the name of a file. */
 	if (strcmp(name, "retry-list") == 0)
 		allowed = "a file; a line each: METHOD path-pattern";
-	printf("  --%-22s %s\n"
-	       "  %-24s (%s%s%s)\n",
-	    name, option->help, "", allowed,
-	    *option->value != '\0' ? "; default " : "", option->value);
+	printf("  --%-22s %s\n", name, option->help);
+	print_allowed(allowed, option->value);
 }
 
 static void
@@ -85,7 +108,10 @@ arguments_help(void)
 	       " retries.\n\n");
 	print_options();
 	print_log();
-	printf("\nSIGTERM and SIGINT finish what is in progress; a second one"
+	printf("\nOn stdout it says first \"listening on ADDR:PORT\", then"
+	       " \"admin on ADDR:PORT\"; on\n"
+	       "stderr where stdout is the access log.\n\n"
+	       "SIGTERM and SIGINT finish what is in progress; a second one"
 	       " ends at once.\n"
 	       "SIGHUP reads the retry list again and opens the access log"
 	       " again.\n\n"

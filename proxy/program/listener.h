@@ -2,16 +2,18 @@
 #ifndef PROXY_PROGRAM_LISTENER_H
 #define PROXY_PROGRAM_LISTENER_H
 
-#include <netinet/in.h>
+#include "proxy/place.h"
 
 /* Where to listen. */
-struct place {
+struct listen_at {
 	int fd; /* inherited; -1: none, but: */
-	struct sockaddr_in sin;
+	struct place place;
 };
 
-/* "ADDR:PORT" or "fd@N".  Returns: 0, or -1 where the text is neither. */
-int listener_parse(struct place *, const char *text);
+/* What place.h reads, or "fd@N".  Returns: 0, or -1 where the text is neither,
+ * with why as place_parse(). */
+int listener_parse(
+    struct listen_at *, const char *text, char *why, size_t why_size);
 
 /* Open n sockets at one place; who connects meets one of them.  An inherited
  * one is duplicated.  Nobody else has the port: that they share it is settled
@@ -19,8 +21,11 @@ int listener_parse(struct place *, const char *text);
  *
  * Errors: -1 with errno; nothing is open then.
  */
-int listener_open(const struct place *, int *fds, int n);
+int listener_open(const struct listen_at *, int *fds, int n);
 
 void listener_close(int *fds, int n);
+
+/* Remove the Unix socket that it has listened on. */
+void listener_remove(const struct listen_at *);
 
 #endif

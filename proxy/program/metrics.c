@@ -25,15 +25,11 @@ head(struct metrics *m, const char *name, const char *type, const char *help)
 }
 
 /* The address of the n-th upstream, from 1; 0 is none. */
-static void
-write_upstream(const struct metrics *m, size_t n, char out[ADDRESS_TEXT])
+static const char *
+upstream_of(const struct metrics *m, size_t n)
 {
-	const struct proxy_options *o = &m->program->arguments->options;
-
-	if (n > 0)
-		address_write(out, &o->upstreams[n - 1]);
-	else
-		evutil_snprintf(out, ADDRESS_TEXT, "none");
+	return n > 0 ? m->program->arguments->options.upstreams[n - 1].text
+		     : "none";
 }
 
 /* The next worker that has answered, from *i on.  NULL: no more. */
@@ -52,14 +48,14 @@ requests(struct metrics *m)
 		"3xx", "4xx", "5xx" };
 	size_t n_upstreams = m->program->arguments->options.n_upstreams;
 	const struct report *r;
-	char upstream[ADDRESS_TEXT];
+	const char *upstream;
 
 	head(m, "requests_total", "counter",
 	    "Exchanges that are over, by the backend asked last and the class"
 	    " of the status sent.");
 	for (size_t i = 0; (r = next(m, &i)) != NULL;)
 		for (size_t u = 0; u <= n_upstreams; u++) {
-			write_upstream(m, u, upstream);
+			upstream = upstream_of(m, u);
 			for (size_t c = 0; c < N_CLASSES; c++)
 				evbuffer_add_printf(m->out,
 				    "closerace_requests_total{worker=\"%d\","
@@ -131,13 +127,13 @@ idle(struct metrics *m)
 {
 	size_t n_upstreams = m->program->arguments->options.n_upstreams;
 	const struct report *r;
-	char upstream[ADDRESS_TEXT];
+	const char *upstream;
 
 	head(m, "upstream_connections_idle", "gauge",
 	    "Connections to the backend that lie in the pool.");
 	for (size_t i = 0; (r = next(m, &i)) != NULL;)
 		for (size_t u = 1; u <= n_upstreams; u++) {
-			write_upstream(m, u, upstream);
+			upstream = upstream_of(m, u);
 			evbuffer_add_printf(m->out,
 			    "closerace_upstream_connections_idle{worker=\"%d\","
 			    "upstream=\"%s\"} %" PRIu64 "\n",

@@ -2,8 +2,10 @@
 #include "proxy/program/program.h"
 
 #include <event2/event.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -91,15 +93,28 @@ program_begin(struct program *p, struct program_hands hands, int listener)
 	return good;
 }
 
+/* A line for scripts, on stdout; on stderr where stdout is the access log, or
+ * would have the program wait. */
+static void
+announce(const struct program *p, const char *what, const char *where)
+{
+	const char *log = p->arguments->access_log;
+	struct pollfd out = { .fd = STDOUT_FILENO, .events = POLLOUT };
+
+	if ((log != NULL && strcmp(log, "-") == 0) || poll(&out, 1, 0) != 1 ||
+	    dprintf(STDOUT_FILENO, "%s on %s\n", what, where) < 0)
+		say("%s on %s", what, where);
+}
+
 void
 program_announce(const struct program *p)
 {
 	char text[ADDRESS_TEXT];
 
-	say("listening on %s", p->facts.listening);
+	announce(p, "listening", p->facts.listening);
 	if (p->admin_fd >= 0) {
 		address_of_socket(text, p->admin_fd);
-		say("admin on %s", text);
+		announce(p, "admin", text);
 	}
 }
 

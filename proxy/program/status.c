@@ -40,13 +40,10 @@ add_value(struct evbuffer *out, const char *text)
 static void
 add_upstreams(struct evbuffer *out, const struct proxy_options *o)
 {
-	char text[ADDRESS_TEXT];
-
 	evbuffer_add_printf(out, "\"upstream\":[");
-	for (size_t i = 0; i < o->n_upstreams; i++) {
-		address_write(text, &o->upstreams[i]);
-		evbuffer_add_printf(out, "%s\"%s\"", i > 0 ? "," : "", text);
-	}
+	for (size_t i = 0; i < o->n_upstreams; i++)
+		evbuffer_add_printf(
+		    out, "%s\"%s\"", i > 0 ? "," : "", o->upstreams[i].text);
 	evbuffer_add_printf(out, "]");
 }
 
@@ -147,7 +144,6 @@ report_worker(struct evbuffer *out, const struct proxy *proxy,
     const struct arguments *a, bool draining)
 {
 	struct pool_list list = { out, &a->options, 0, 0 };
-	char upstream[ADDRESS_TEXT];
 
 	evbuffer_add_printf(out,
 	    "\"draining\":%s,\"client_connections\":%zu,"
@@ -155,9 +151,8 @@ report_worker(struct evbuffer *out, const struct proxy *proxy,
 	    draining ? "true" : "false", proxy_n_sessions(proxy),
 	    proxy_n_upstreams(proxy));
 	for (size_t i = 0; i < a->options.n_upstreams; i++) {
-		address_write(upstream, &a->options.upstreams[i]);
 		evbuffer_add_printf(out, "%s\n {\"upstream\":\"%s\",\"idle\":[",
-		    i > 0 ? "," : "", upstream);
+		    i > 0 ? "," : "", a->options.upstreams[i].text);
 		list.upstream = i;
 		list.n = 0;
 		proxy_pool(proxy, add_pooled, &list);

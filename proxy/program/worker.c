@@ -24,10 +24,9 @@ struct worker {
 	struct event *limit; /* it drains for too long */
 	unsigned tells;
 
-	char upstreams[PROXY_UPSTREAMS_MAX][ADDRESS_TEXT];
 	/* The client of each session's descriptor: once it is gone, the kernel
 	 * does not tell any more. */
-	char (*clients)[ADDRESS_TEXT];
+	char (*clients)[ADDRESS_PEER_TEXT];
 	size_t n_clients;
 };
 
@@ -80,7 +79,7 @@ log_done(struct worker *w, const struct proxy_event *e)
 
 	f.begun_us = wall_us() - (a->done_us - a->begun_us);
 	if (a->n_attempts > 0)
-		f.upstream = w->upstreams[a->upstream];
+		f.upstream = w->arguments->options.upstreams[a->upstream].text;
 	log_exchange(w->log, &f);
 }
 
@@ -190,9 +189,6 @@ worker_new(struct event_base *base, const struct arguments *a, int fd,
 		w->gone = event_new(base, -1, 0, on_gone, w);
 		w->limit = evtimer_new(base, on_limit, w);
 		w->proxy = proxy_new(base, &a->options, NULL, watch, w);
-		for (size_t i = 0; i < a->options.n_upstreams; i++)
-			address_write(
-			    w->upstreams[i], &a->options.upstreams[i]);
 	}
 	if (w == NULL || w->gone == NULL || w->limit == NULL ||
 	    w->proxy == NULL) {

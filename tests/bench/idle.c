@@ -68,7 +68,7 @@ start_proxy(const char *program, unsigned backend)
 	if (proxy < 0)
 		die("fork");
 	if (proxy == 0) {
-		dup2(out[1], STDERR_FILENO);
+		dup2(out[1], STDOUT_FILENO);
 		execl(program, program, "--listen", "127.0.0.1:0", "--upstream",
 		    upstream, "--pool-size", pool, "--client-timeout-ms", "0",
 		    (char *)NULL);

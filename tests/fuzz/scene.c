@@ -603,7 +603,7 @@ read_options(struct scene *s, const uint8_t *b)
 	char error[256];
 
 	proxy_options_init(o);
-	o->upstreams[0] = back;
+	place_of(&o->upstreams[0], &back);
 	o->n_upstreams = 1;
 	o->retry = (RETRY_IDEMPOTENT + b[0]) % N_RETRY;
 	o->reuse = (REUSE_ALWAYS + b[0] / N_RETRY) % N_REUSE;

@@ -229,6 +229,28 @@ end)
 
 -- ------------------------------------------------------------------------- its log --
 
+describe("closerace-proxy's first lines", function()
+  --- Its first two lines on descriptor 1 or 2, the other of which goes nowhere.
+  local function first_lines(descriptor, options)
+    local result = shell.run(([[sh -c 'echo $$; exec "$0" "$@" %s' %s \
+      --listen 127.0.0.1:0 --upstream 127.0.0.1:1 --admin 127.0.0.1:0 %s |
+      { read -r proxy; read -r first; read -r second; echo "$first"; echo "$second"; kill -TERM $proxy; }]])
+      :format(descriptor == 1 and "2>/dev/null" or "2>&1 >/dev/null", PROXY, options))
+    assert.equal("", result.stderr)
+    return result.stdout
+  end
+
+  it("say on stdout where it listens", function()
+    assert.matches("^listening on 127%.0%.0%.1:%d+\nadmin on 127%.0%.0%.1:%d+\n$", first_lines(1, ""))
+    assert.matches("^listening on 127%.0%.0%.1:%d+\nadmin on", first_lines(1, "--workers 2"))
+  end)
+
+  it("are on stderr where stdout is the access log", function()
+    local line = "closerace%-proxy: %a+ on 127%.0%.0%.1:%d+\n"
+    assert.matches("^" .. line .. line .. "$", first_lines(2, "--access-log -"))
+  end)
+end)
+
 describe("closerace-proxy's access log", function()
   --- A proxy with its log on stdout, and a backend that ends the requests p1 and g1 unread.
   local function stage(options)
@@ -441,6 +463,24 @@ end)
 -- ------------------------------------------------------------------- its admin port --
 
 describe("closerace-proxy's admin port", function()
+  it("tells nothing to pages of other sites", function()
+    local front = start(("%s --listen 127.0.0.1:0 --upstream 127.0.0.1:1 --admin 127.0.0.1:0"):format(PROXY))
+    local admin = front:read_until "admin on (%S+)"
+    for options, status in pairs {
+      [""] = 200, ["-H 'Host: localhost:1'"] = 200, ["-H 'Host: [::1]'"] = 200,
+      ["-H 'Sec-Fetch-Site: same-origin'"] = 200, [("-H 'Origin: http://%s'"):format(admin)] = 200,
+      ["-H 'Host: evil.example'"] = 403, ["-H Host:"] = 403, ["-H 'Origin: http://evil.example'"] = 403,
+      ["-H 'Sec-Fetch-Site: cross-site'"] = 403, ["-I -H 'Host: evil.example'"] = 403,
+    } do
+      for _, path in ipairs { "status", "metrics", "healthz" } do
+        local result = shell.run(("curl -sS -o /dev/null -w '%%{http_code}' %s http://%s/%s")
+          :format(options, admin, path))
+        assert.equal(tostring(status), result.stdout, options .. path)
+      end
+    end
+    ends_with(0, front, "TERM")
+  end)
+
   it("counts exactly", function()
     local backend = start_backend("--fault id=p1,on=arrival,close=fin --fault id=g1,on=arrival,close=fin")
     local front = start_proxy(backend, ADMIN .. "--upstream " .. NOWHERE)

@@ -25,7 +25,28 @@ main(void)
 		{ "upstream", "127.0.0.1", "allowed: ADDR:PORT" },
 		{ "upstream", "127.0.0.1:0", "allowed: ADDR:PORT" },
 		{ "upstream", "127.0.0.1:65536", "allowed: ADDR:PORT" },
-		{ "upstream", "localhost:80", "allowed: ADDR:PORT" },
+		{ "upstream", "localhost:80", NULL },
+		{ "upstream", "LOCALHOST:80", NULL },
+		{ "upstream", "[::1]:3000", NULL },
+		{ "upstream", "[::ffff:127.0.0.1]:3000", NULL },
+		{ "upstream", ":8081", NULL },
+		{ "upstream", "unix:/run/app.sock", NULL },
+		{ "upstream", "[::1]", "allowed: ADDR:PORT" },
+		{ "upstream", "[::1]:0", "allowed: ADDR:PORT" },
+		{ "upstream", "[::1:80", "allowed: ADDR:PORT" },
+		{ "upstream", "[]:80", "allowed: ADDR:PORT" },
+		{ "upstream", "[localhost]:80", "(localhost: " },
+		{ "upstream", "::1:3000", "allowed: ADDR:PORT" },
+		{ "upstream", ":", "allowed: ADDR:PORT" },
+		{ "upstream", ":0", "allowed: ADDR:PORT" },
+		{ "upstream", ":+80", "allowed: ADDR:PORT" },
+		{ "upstream", "localhost", "allowed: ADDR:PORT" },
+		{ "upstream", "localhost:http", "allowed: ADDR:PORT" },
+		{ "upstream", "no.such.name.invalid:80",
+		    "(no.such.name.invalid: " },
+		{ "upstream", "unix:", "(a path of 1 to 107 bytes" },
+		{ "upstream", "", "NAME:PORT, [IPv6]:PORT, :PORT, unix:PATH" },
+		{ "upstream", "127.0.0.1:8080", NULL },
 		{ "upstream", "127.0.0.1:80x", "allowed: ADDR:PORT" },
 		{ "timeout", "1",
 		    "'timeout' is not an option of the backend; allowed: "
@@ -39,7 +60,7 @@ main(void)
 
 	backend_options_init(&o);
 	CHECK(o.keep_alive_ms == 0 && o.keep_alive_close == ENDING_FIN &&
-		!o.keep_alive_hint && o.upstream.sin_port == 0,
+		!o.keep_alive_hint && o.upstream.n == 0,
 	    "by default nothing is closed and nothing hinted");
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		int r;
@@ -53,8 +74,8 @@ main(void)
 		    "%s = '%s'", rows[i].name, rows[i].value);
 	}
 	CHECK(o.keep_alive_ms == 60000 && o.keep_alive_close == ENDING_RST &&
-		o.keep_alive_hint && ntohs(o.upstream.sin_port) == 8080 &&
-		o.upstream.sin_addr.s_addr == htonl(INADDR_LOOPBACK),
+		o.keep_alive_hint && o.upstream.n == 1 &&
+		strcmp(o.upstream.text, "127.0.0.1:8080") == 0,
 	    "what was accepted is set, and what was refused is not");
 	for (; backend_options_describe(n, &name, &help, value, allowed) == 0;
 	     n++)

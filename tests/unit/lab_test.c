@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "backend/endpoint.h"
 #include "harness/client.h"
 #include "harness/lab.h"
 
@@ -96,12 +97,14 @@ full_listener(void)
 	const struct client_request request = { .timeout_ms = 60000 };
 	struct lab *lab = lab_new(60000);
 	struct sockaddr_in address;
+	struct endpoint to;
 	struct event *ev;
 	int fd = lab_listen(lab, &address);
 
+	endpoint_of(&to, &address);
 	listen(fd, 1);
 	for (int i = 0; i < N_CLIENTS; i++)
-		client_start(client_new(lab, &address, 60000), &request);
+		client_start(client_new(lab, &to, 60000), &request);
 	CHECK(lab_settle(lab) == LAB_MOVED && lab_now_ms(lab) == 0,
 	    "where nobody accepts, a full listener is nothing to wait for");
 	ev = event_new(

@@ -46,6 +46,47 @@ books(void)
 	ledger_free(l);
 }
 
+/* Of 25 attempts and as many marks, the last ten. */
+static void
+bounded_books(void)
+{
+	struct ledger *l = ledger_new();
+	struct ledger_mark mark = { .status = 200 };
+	unsigned long first = 0;
+	int n_kept = 0;
+
+	ledger_bound(l, 10);
+	for (unsigned i = 0; i < 25; i++) {
+		size_t n = ledger_enter(l, i + 1, 1);
+
+		ledger_edit(l, n)->read = i;
+		mark.mark = ledger_next_mark();
+		first = i == 0 ? mark.mark : first;
+		ledger_enter_mark(l, &mark);
+	}
+	CHECK(ledger_n_attempts(l) == 25 && ledger_n_forgotten(l) == 15,
+	    "a bounded ledger counts what it has forgotten");
+	CHECK(ledger_attempt(l, 14) == NULL && ledger_attempt(l, 25) == NULL,
+	    "that is gone");
+	for (size_t i = 15; i < 25; i++)
+		n_kept += ledger_attempt(l, i)->read == i &&
+		    ledger_attempt(l, i)->conn == i + 1;
+	CHECK(n_kept == 10, "what remains stands where it stood");
+	ledger_edit(l, 3)->read = 99;
+	ledger_edit(l, 24)->whole = true;
+	CHECK(ledger_attempt(l, 23)->read == 23 && ledger_attempt(l, 24)->whole,
+	    "who writes to a forgotten one, spoils no other");
+	CHECK(ledger_find_mark(l, first) == NULL &&
+		ledger_find_mark(l, first + 15) != NULL &&
+		ledger_find_mark(l, first + 24) != NULL,
+	    "the marks of what remains are known");
+	ledger_clear(l);
+	CHECK(ledger_n_attempts(l) == 0 && ledger_n_forgotten(l) == 0 &&
+		ledger_enter(l, 1, 1) == 0 && ledger_attempt(l, 0)->read == 0,
+	    "cleared, it begins again");
+	ledger_free(l);
+}
+
 static void
 hashes(void)
 {
@@ -170,6 +211,7 @@ int
 main(void)
 {
 	books();
+	bounded_books();
 	hashes();
 	ids();
 	unread();

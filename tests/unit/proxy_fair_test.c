@@ -244,11 +244,12 @@ widen(struct stage *s, const struct proxy_event *e)
 static void
 answer_before_reset(void)
 {
+	static const char *const options[] = { "head_bytes=1048576", NULL };
 	static char hint[HINT_BYTES];
 	struct stage *s = &stage;
 	int client, conn;
 
-	stage_open(s, NULL);
+	stage_open(s, options);
 	s->also = widen;
 	client = stage_client(s);
 	stage_say(s, client, LONG_UP "begins");

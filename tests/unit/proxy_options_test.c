@@ -53,7 +53,7 @@ mistakes(void)
 		{ "retries", "99999999999999999999", "0 to 100" },
 		{ "head_bytes", "255", "256 to" },
 		{ "upstream", "127.0.0.1", "ADDR:PORT" },
-		{ "upstream", "localhost:80", "ADDR:PORT" },
+		{ "upstream", "localhost", "ADDR:PORT" },
 		{ "upstream", "127.0.0.1:0", "ADDR:PORT" },
 		{ "upstream", "127.0.0.1:65536", "ADDR:PORT" },
 		{ "upstream", "127.0.0.1:80x", "ADDR:PORT" },
@@ -106,7 +106,6 @@ together(void)
 int
 main(void)
 {
-	char address[INET_ADDRSTRLEN];
 	int n = 0;
 
 	defaults();
@@ -116,11 +115,16 @@ main(void)
 	CHECK(set("backoff_ms", "250") == 0 && o.backoff_ms == 250,
 	    "a number is set");
 	CHECK(set("upstream", "127.0.0.2:8080") == 0 && o.n_upstreams == 1 &&
-		ntohs(o.upstreams[0].sin_port) == 8080 &&
-		strcmp(inet_ntop(AF_INET, &o.upstreams[0].sin_addr, address,
-			   sizeof address),
-		    "127.0.0.2") == 0,
+		o.upstreams[0].n == 1 &&
+		strcmp(o.upstreams[0].host, "127.0.0.2:8080") == 0,
 	    "an address is set");
+	CHECK(set("upstream", "unix:/run/s") == 0 &&
+		set("upstream", ":81") == 0 && o.upstreams[2].n == 2 &&
+		set("upstream", "[::1]:82") == 0 && o.n_upstreams == 4 &&
+		strcmp(o.upstreams[1].host, "localhost") == 0 &&
+		strcmp(o.upstreams[2].host, "localhost:81") == 0 &&
+		strcmp(o.upstreams[3].host, "[::1]:82") == 0,
+	    "of any form, and each has its Host");
 	CHECK(set("retry_list", "POST /pay/*") == 0 &&
 		set("retry_list", "# a\n\n *\t/x\r\n") == 0 &&
 		o.retry_list.n == 2 && lists("POST", "/pay/1") &&

@@ -294,7 +294,8 @@ swallowed_syn(void)
 	close(s->backend);
 	mute_open(&m, &s->back);
 	s->backend = m.listener;
-	s->options.upstreams[0].sin_port = htons(s->back);
+	((struct sockaddr_in *)&s->options.upstreams[0].at[0])->sin_port =
+	    htons(s->back);
 	proxy_free(s->proxy);
 	s->proxy = proxy_new(s->base, &s->options, &s->clock, stage_watch, s);
 	proxy_listen(s->proxy, stage_listen(&s->front));

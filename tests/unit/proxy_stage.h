@@ -267,9 +267,10 @@ stage_open(struct stage *s, const char *const *options)
 	s->base = event_base_new();
 	s->backend = stage_listen(&s->back);
 	proxy_options_init(&s->options);
-	s->options.upstreams[0].sin_family = AF_INET;
-	s->options.upstreams[0].sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	s->options.upstreams[0].sin_port = htons(s->back);
+	place_of(&s->options.upstreams[0],
+	    &(struct sockaddr_in){ .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		.sin_port = htons(s->back) });
 	s->options.n_upstreams = 1;
 	for (; options != NULL && *options != NULL; options++) {
 		const char *equals = strchr(*options, '=');

@@ -15,7 +15,7 @@ enum { FLOOD_MAX = 48 << 20, SPEAKS_AT = 1 << 20, BYTES_MAX = 2 << 20 };
 
 enum { PIECES = 1000, PIECE = sizeof CHUNK_OF_50 - 1 };
 
-static int source, sink, bystander;
+static int source, sink, bystander, aside;
 static bool spoken, heard;
 static size_t n_moved, n_after, at;
 static char block[PIECES * PIECE];
@@ -81,6 +81,9 @@ open_rig(int *listener)
 		memcpy(block + i * PIECE, CHUNK_OF_50, PIECE);
 	r = rig_open_with(&o, NULL);
 	bystander = peer_dial(r);
+	/* Its connection to the server is not the flood's. */
+	rig_pump(r);
+	aside = accept(*listener, NULL, NULL);
 	return r;
 }
 
@@ -98,6 +101,7 @@ play(struct rig *r, int listener, const char *what)
 	if (sink >= 0)
 		close(sink);
 	close(bystander);
+	close(aside);
 	close(listener);
 	rig_close(r);
 }

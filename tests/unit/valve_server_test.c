@@ -28,9 +28,10 @@ scene_open_with(struct backend_options *o, const char *faults)
 
 	s->listener = rig_listener(&port);
 	fcntl(s->listener, F_SETFL, O_NONBLOCK);
-	o->upstream.sin_family = AF_INET;
-	o->upstream.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	o->upstream.sin_port = htons(port);
+	endpoint_of(&o->upstream,
+	    &(struct sockaddr_in){ .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		.sin_port = htons(port) });
 	s->r = rig_open_with(o, faults);
 	s->server = -1;
 	s->peer = peer_dial(s->r);

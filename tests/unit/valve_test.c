@@ -1124,9 +1124,10 @@ upstream(void)
 	int fd;
 
 	backend_options_init(&o);
-	o.upstream.sin_family = AF_INET;
-	o.upstream.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	o.upstream.sin_port = htons(server->port);
+	endpoint_of(&o.upstream,
+	    &(struct sockaddr_in){ .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		.sin_port = htons(server->port) });
 	r = rig_open_with(&o,
 	    "request=3,on=request_end,close=rst;"
 	    "conn=2,on=response_byte,at=7,close=fin;"
