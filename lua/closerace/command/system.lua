@@ -91,7 +91,7 @@ function system.replay(r)
     options = r.system:gsub("^closerace%-proxy", ""):gsub(" ([%w_]+)=", function(name)
       return (" --%s "):format(name:gsub("_", "-"))
     end)
-  elseif r.system:find "%$URL" or r.system:find "%${URL}" then
+  elseif systems.is_client_command(r.system) then
     options = (" --client-cmd %s%s"):format(r.system, r.request == "get" and "" or " --client-request " .. r.request)
   else
     -- A command has $LISTEN in it, so its name is quoted already; a driver's file may be anywhere.
