@@ -29,6 +29,7 @@ struct conn {
 	struct client *client;
 	struct conn *next;
 	struct event *ev;
+	unsigned number; /* the n-th of its client, from 1 */
 	int fd;
 	bool connected;
 	bool fin_wanted;  /* behind the last byte of out */
@@ -268,6 +269,7 @@ connect_to(struct client *c)
 	if (k->ev == NULL || event_add(k->ev, NULL) != 0)
 		goto fail;
 	lab_add_fd(c->lab, k->fd);
+	k->number = c->conns != NULL ? c->conns->number + 1 : 1;
 	k->next = c->conns;
 	c->conns = k;
 	lab_note(c->lab, "client", c->number, "connect", 0, "");
@@ -622,6 +624,12 @@ const struct reply *
 exchange_reply(const struct exchange *e)
 {
 	return &e->reply;
+}
+
+unsigned
+exchange_conn(const struct exchange *e)
+{
+	return e->conn != NULL ? e->conn->number : 0;
 }
 
 const char *

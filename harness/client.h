@@ -139,6 +139,9 @@ bool exchange_is_open(const struct exchange *);
 
 const struct told *exchange_told(const struct exchange *);
 const struct reply *exchange_reply(const struct exchange *);
+/* Which of its client's connections it went out on, from 1; 0: none of ours. */
+unsigned exchange_conn(const struct exchange *);
+
 const char *exchange_id(const struct exchange *); /* "": none */
 const char *exchange_method(const struct exchange *);
 const char *exchange_path(const struct exchange *);

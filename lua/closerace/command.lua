@@ -30,7 +30,7 @@ function commands.run(args)
   return require "closerace.run"(args)
 end
 
-for _, name in ipairs { "matrix", "trial", "natural", "diff", "merge" } do
+for _, name in ipairs { "matrix", "trial", "natural", "diff", "merge", "request" } do
   commands[name] = function(args) return require("closerace.command." .. name)(args) end
 end
 
