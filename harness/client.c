@@ -510,6 +510,7 @@ exchange_tell(struct exchange *e, const struct tale *tale)
 	e->told.timeout = tale->timeout;
 	e->told.failed = !tale->complete && !tale->timeout;
 	e->told.silent = tale->complete && tale->status == 0;
+	e->told.body_known = tale->body != NULL;
 	r->status = tale->status;
 	r->mark = tale->mark;
 	if (tale->body != NULL) {

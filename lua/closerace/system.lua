@@ -15,7 +15,8 @@
 --   lacks_request  function(request): why it does not make that one; nil: it does
 --   request        the only one it makes
 --   knows_body     its content is the request's, to the byte
---   reads          function(sut): the response that it was given; nil: it does not say
+--   reads          function(sut): the response that it was given, or its body alone; nil: it does not say
+--   answers        it is a command whose stdout is that body
 
 local axes = require "closerace.matrix.axes"
 local core = require "closerace.core"
@@ -209,11 +210,15 @@ local function driven_command(system, chosen, path)
   return system
 end
 
+-- In the name of a command whose stdout is the answer's body.
+local ANSWERS = " answer=stdout"
+
 --- Any client, by its command line.
 -- @param command  a line for the shell, with $URL; it may have $WARM (several times) and $GATE
 -- @param request  the request of the matrix that it makes; nil: get
+-- @param answers  its stdout is the answer's body
 -- @return a system; or nil and what is wrong
-function systems.client_command(command, request)
+function systems.client_command(command, request, answers)
   request = request or "get"
   if not axes.request[request] then
     return nil, ("the request '%s' is unknown; allowed: %s"):format(request, table.concat(axes.words "request", ", "))
@@ -224,7 +229,7 @@ function systems.client_command(command, request)
       n == 0 and "$URL is missing" or "$URL must stand there once")
   end
   return {
-    name = quoted(command), command = command, patience_ms = PATIENCE_MS, kind = "client", is_command = true,
+    name = quoted(command) .. (answers and ANSWERS or ""), command = command, patience_ms = PATIENCE_MS, kind = "client", is_command = true,
     request = request, warms = count_variable(command, "WARM"), waits = count_variable(command, "GATE") > 0,
     lacks_request = function(other)
       return other.name ~= request and ("the command makes the request %s only"):format(request) or nil
@@ -233,7 +238,8 @@ function systems.client_command(command, request)
       local env = { "URL=" .. job.url, "WARM=" .. job.warm, "GATE=" .. (job.gate or "") }
       return launch_line(lab, backend, command, WHERE_TO_SEND, env, true)
     end,
-    reads = function() return nil end,
+    answers = answers,
+    reads = function(sut) return answers and { body = sut.output } or nil end,
   }
 end
 
@@ -281,9 +287,12 @@ function systems.command(command)
   }
 end
 
---- Is that the name of a client command, not of a proxy's?
-function systems.is_client_command(name)
-  return name:find "^'" and count_variable(name, "URL") > 0 and not has_variable(name, WHERE_TO_LISTEN)
+--- What a name says of a client command.
+-- @return the command as a shell would read it, and whether its stdout is the answer's body; nil where it is another's
+function systems.read_client_command(name)
+  if not name:find "^'" or count_variable(name, "URL") == 0 or has_variable(name, WHERE_TO_LISTEN) then return nil end
+  local command = name:match("^('.*')" .. ANSWERS .. "$")
+  return command or name, command ~= nil
 end
 
 --- What a system's program calls its version; nil where nobody knows.

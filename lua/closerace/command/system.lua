@@ -16,7 +16,7 @@ local function split(text)
 end
 
 --- Options for arguments.parse, which fill a table: proxy, options for lab:proxy; sut, a list of drivers' names; and
--- proxy_cmd; client_cmd and client_request.
+-- proxy_cmd; client_cmd, client_request and client_answer.
 function system.options(chosen)
   chosen.proxy = {}
   local spec = {
@@ -27,6 +27,7 @@ function system.options(chosen)
     { name = "proxy_cmd", value = "COMMAND", set = function(value) chosen.proxy_cmd = value end },
     { name = "client_cmd", value = "COMMAND", set = function(value) chosen.client_cmd = value end },
     { name = "client_request", value = "NAME", set = function(value) chosen.client_request = value end },
+    { name = "client_answer", set = function() chosen.client_answer = true end },
   }
   for _, option in ipairs(core.proxy_options()) do
     spec[#spec + 1] = { name = option.name, value = option.allowed, set = function(value)
@@ -60,12 +61,16 @@ function system.chosen(chosen)
   local n = (chosen.sut and 1 or 0) + (chosen.proxy_cmd and 1 or 0) + (chosen.client_cmd and 1 or 0)
     + (next(chosen.proxy) and 1 or 0)
   if n > 1 then return nil, "--sut, --proxy-cmd, --client-cmd and the options of our own proxy exclude one another" end
-  if chosen.client_request and not chosen.client_cmd then return nil, "--client-request: goes with --client-cmd" end
+  for _, name in ipairs { "request", "answer" } do
+    if chosen["client_" .. name] and not chosen.client_cmd then
+      return nil, ("--client-%s: goes with --client-cmd"):format(name)
+    end
+  end
   if chosen.proxy_cmd then
     local one, why = systems.command(chosen.proxy_cmd)
     return one and { one }, why and "--proxy-cmd: " .. why
   elseif chosen.client_cmd then
-    local one, why = systems.client_command(chosen.client_cmd, chosen.client_request)
+    local one, why = systems.client_command(chosen.client_cmd, chosen.client_request, chosen.client_answer)
     return one and { one }, why and "--client-cmd: " .. why
   elseif not chosen.sut then
     return { systems.own(chosen.proxy) }
@@ -87,12 +92,14 @@ end
 --- The command that plays a row's cell again: its system says with which options.
 function system.replay(r)
   local options
+  local client_command, answers = systems.read_client_command(r.system)
   if r.system:find "^closerace%-proxy" then
     options = r.system:gsub("^closerace%-proxy", ""):gsub(" ([%w_]+)=", function(name)
       return (" --%s "):format(name:gsub("_", "-"))
     end)
-  elseif systems.is_client_command(r.system) then
-    options = (" --client-cmd %s%s"):format(r.system, r.request == "get" and "" or " --client-request " .. r.request)
+  elseif client_command then
+    options = (" --client-cmd %s%s%s"):format(client_command, r.request == "get" and "" or " --client-request "
+      .. r.request, answers and " --client-answer" or "")
   else
     -- A command has $LISTEN in it, so its name is quoted already; a driver's file may be anywhere.
     options = r.system:find "^'" and " --proxy-cmd " .. r.system or " --sut " .. systems.quoted(r.system)
@@ -124,6 +131,7 @@ function system.help()
     "                       'prog $WARM $GATE $URL' it first asks for those, over connections that it keeps: only",
     "                       then a connection can be used, or be idle when it is closed",
     "  --client-request NAME  the request that COMMAND makes for $URL (default get)",
+    "  --client-answer      what COMMAND writes to stdout is the answer's body, and is judged",
     "  without these, our own proxy, with these options:",
   }
   for _, option in ipairs(core.proxy_options()) do

@@ -197,6 +197,12 @@ local function measure(stage, request, response)
   local other = is_other(request, sent)
   if other then fail(stage, "%s", other) end
   if not sent.answered_whole then fail(stage, "ends before it was answered") end
+  if stage.system.answers then
+    tell(stage)
+    if stage.lab:verdict("v").name == "garbled" then
+      fail(stage, "writes %d bytes to stdout, which are not the answer's body", #target.output)
+    end
+  end
   return {
     request = sent.read, head = sent.head, response = sent.answered,
     line = #request.method + 1 + #sent.path + #" HTTP/1.1\r\n", n_carried = sent.request - 1,

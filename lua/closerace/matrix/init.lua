@@ -12,8 +12,8 @@ local Matrix = {}
 Matrix.__index = Matrix
 
 local known = {
-  system = true, proxy = true, sut = true, proxy_cmd = true, client_cmd = true, client_request = true, full = true,
-  stride = true, shard = true, jobs = true, times = true,
+  system = true, proxy = true, sut = true, proxy_cmd = true, client_cmd = true, client_request = true,
+  client_answer = true, full = true, stride = true, shard = true, jobs = true, times = true,
 }
 for _, axis in ipairs(axes.names) do known[axis] = true end
 
@@ -72,7 +72,9 @@ local function read_system(options)
     if options[option] ~= nil then given[#given + 1] = option end
   end
   if #given > 1 then fail("%s: only one of them can be the system", table.concat(given, ", ")) end
-  if options.client_request ~= nil and options.client_cmd == nil then fail("client_request: goes with client_cmd") end
+  for _, option in ipairs { "client_request", "client_answer" } do
+    if options[option] and options.client_cmd == nil then fail("%s: goes with client_cmd", option) end
+  end
   if options.system then return options.system end
   if options.proxy ~= nil and type(options.proxy) ~= "table" then fail("proxy: expected a table of options") end
   local system, why
@@ -81,7 +83,8 @@ local function read_system(options)
   elseif options.proxy_cmd ~= nil then
     system, why = systems.command(tostring(options.proxy_cmd))
   elseif options.client_cmd ~= nil then
-    system, why = systems.client_command(tostring(options.client_cmd), options.client_request)
+    system, why = systems.client_command(
+      tostring(options.client_cmd), options.client_request, options.client_answer)
   else
     system = systems.own(options.proxy or {})
   end
@@ -94,8 +97,8 @@ function Matrix.new(options)
   options = options or {}
   for name in pairs(options) do
     if not known[name] then
-      fail("unknown option '%s'; allowed: %s, proxy, sut, proxy_cmd, client_cmd, client_request, full, stride, shard, "
-        .. "jobs, times", tostring(name), table.concat(axes.names, ", "))
+      fail("unknown option '%s'; allowed: %s, proxy, sut, proxy_cmd, client_cmd, client_request, client_answer, full, "
+        .. "stride, shard, jobs, times", tostring(name), table.concat(axes.names, ", "))
     end
   end
   local wanted = {}
