@@ -28,12 +28,19 @@ exit status: 0 all held; 1 a violation; 2 wrong usage; 77 it cannot be played he
 
 local who = { client = "client", session = "proxy", upstream = "proxy", conn = "backend" }
 
+--- Who that is, and which part of it: "gate, conn" is the gate's.
+local function name_of(entry)
+  local of, part = entry.who:match "^(.*), (.*)$"
+  return of or who[entry.who] or entry.who, ("%s %d"):format(part or entry.who, entry.n)
+end
+
 local function show_timeline(trace)
   for _, entry in ipairs(trace) do
     local what = entry.what
+    local actor, part = name_of(entry)
     if entry.bytes > 0 then what = ("%s %d B"):format(what, entry.bytes) end
     local line = ("%6d ms  %-8s %-12s %-18s %s"):format(
-      entry.time_ms, who[entry.who] or entry.who, ("%s %d"):format(entry.who, entry.n), what, entry.text)
+      entry.time_ms, actor, part, what, entry.text)
     print((line:gsub(" +$", "")))
   end
 end

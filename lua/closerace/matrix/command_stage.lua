@@ -83,7 +83,7 @@ end
 local function clear(stage)
   stage:close()
   stage.lab = core.lab { deadline_ms = 60000, timeline = stage.timeline, private = true }
-  stage.backend, stage.gate = stage.lab:backend(), stage.lab:backend()
+  stage.backend, stage.gate = stage.lab:backend(), stage.lab:backend { name = "gate" }
   stage.watcher = stage.lab:client { to = stage.backend }
   stage.target, stage.waiting = nil, nil
 end
