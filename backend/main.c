@@ -55,6 +55,43 @@ ending_word(int i)
 	return i < N_ENDINGS ? fault_ending_name((enum ending)i) : NULL;
 }
 
+/* Text from that column on, broken at its blanks into lines of 80 columns. */
+static void
+print_folded(int at, const char *text)
+{
+	int column = at;
+
+	while (*text != '\0') {
+		int size = (int)strcspn(text, " ");
+
+		if (column > at && column + 1 + size > 80)
+			column = printf("\n%*s", at, "") - 1;
+		else if (column > at)
+			column += printf(" ");
+		column += printf("%.*s", size, text);
+		text += size + (text[size] == ' ');
+	}
+	printf("\n");
+}
+
+/* On the command line a name has dashes. */
+static void
+print_option(
+    const char *name, const char *text, const char *value, const char *allowed)
+{
+	char spelt[64], range[256];
+
+	snprintf(spelt, sizeof spelt, "%s", name);
+	for (char *p = spelt; (p = strchr(p, '_')) != NULL;)
+		*p = '-';
+	printf("  --%-18s ", spelt);
+	print_folded(23, text);
+	snprintf(range, sizeof range, "(%s%s%s)", allowed,
+	    value[0] != '\0' ? "; default " : "", value);
+	printf("%23s", "");
+	print_folded(23, range);
+}
+
 static void
 print_help(void)
 {
@@ -76,10 +113,7 @@ print_help(void)
 	for (size_t i = 0;
 	     backend_options_describe(i, &name, &text, value, allowed) == 0;
 	     i++)
-		printf("  --%-18s %s\n"
-		       "  %-20s (%s%s%s)\n",
-		    name, text, "", allowed,
-		    value[0] != '\0' ? "; default " : "", value);
+		print_option(name, text, value, allowed);
 	printf("\n");
 	print_words("keys of a fault:", key_word);
 	print_words("close points (on):", point_word);

@@ -4,6 +4,8 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -54,6 +56,30 @@ core_is_terminal(lua_State *L)
 	int which = luaL_checkoption(L, 1, "stdout", names);
 
 	lua_pushboolean(L, isatty(which == 0 ? STDOUT_FILENO : STDERR_FILENO));
+	return 1;
+}
+
+/* core.columns(): of the terminal that stdout is, nil where it is none */
+static int
+core_columns(lua_State *L)
+{
+	struct winsize size = { 0 };
+
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
+		return 0;
+	lua_pushinteger(L, size.ws_col);
+	return 1;
+}
+
+/* core.is_special(path): something is there that is no regular file, such as a
+ * device: another file must not be put in its place */
+static int
+core_is_special(lua_State *L)
+{
+	struct stat st;
+
+	lua_pushboolean(
+	    L, stat(luaL_checkstring(L, 1), &st) == 0 && !S_ISREG(st.st_mode));
 	return 1;
 }
 
@@ -219,6 +245,7 @@ luaopen_closerace_core(lua_State *L)
 		{ "now_ms", core_now_ms },
 		{ "is_interrupted", core_is_interrupted },
 		{ "is_terminal", core_is_terminal },
+		{ "columns", core_columns }, { "is_special", core_is_special },
 		{ "proxy_options", core_proxy_options },
 		{ "worker", workerlib_new },
 		{ "find_program", core_find_program },

@@ -106,9 +106,14 @@ add_modules(lua_State *L)
 	lua_pop(L, 1);
 }
 
+/* Where it came about in our own source is for a mistake of ours; what is a
+ * sentence already, is for the user. */
 static int
 traceback(lua_State *L)
 {
+	if (lua_type(L, 1) == LUA_TSTRING &&
+	    strncmp(lua_tostring(L, 1), "[closerace", 10) != 0)
+		return 1;
 	luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
 	return 1;
 }

@@ -1,6 +1,9 @@
 --- closerace run: scripts, a line each, and what is needed to understand a failure.
 
+local arguments = require "closerace.command.arguments"
 local core = require "closerace.core"
+local count_of = require "closerace.count"
+local fold = require "closerace.fold"
 local race = require "closerace"
 local paint = require "closerace.paint"
 local told_text = require "closerace.told"
@@ -24,39 +27,17 @@ exit status: 0 all held; 1 a script failed or a verdict varied; 2 wrong usage;
 
 -- ------------------------------------------------------------------ command line --
 
-local function usage_error(message)
-  io.stderr:write("closerace run: ", message, "\n")
-  return nil, 2
-end
-
+--- @return the options; or nil and a sentence
 local function parse(args)
-  local options = { times = 1, files = {} }
-  local i = 1
-  while i <= #args do
-    local word = args[i]
-    if word == "--help" or word == "-h" then
-      io.write(USAGE)
-      return nil, 0
-    elseif word == "--quiet" or word == "-q" then
-      options.quiet = true
-    elseif word == "--repeat" or word:find "^%-%-repeat=" then
-      local value = word:match "=(.*)"
-      if not value then
-        i = i + 1
-        value = args[i]
-      end
-      options.times = math.tointeger(tonumber(value))
-      if not options.times or options.times < 1 then
-        return usage_error("--repeat: expected a whole number from 1, got " .. (value or "nothing"))
-      end
-    elseif word:sub(1, 1) == "-" and word ~= "-" then
-      return usage_error(("unknown option '%s'; allowed: --repeat N, --quiet, --help"):format(word))
-    else
-      options.files[#options.files + 1] = word
-    end
-    i = i + 1
-  end
-  if #options.files == 0 then return usage_error "no script given; see closerace run --help" end
+  local options = { times = 1 }
+  local rest, why = arguments.parse("closerace run", args, {
+    { name = "repeat", value = "N", read = arguments.count, set = function(n) options.times = n end },
+    { name = "quiet", short = "q", set = function() options.quiet = true end },
+    { name = "help", short = "h", set = function() options.help = true end },
+  })
+  if not rest then return nil, why end
+  options.files = rest
+  if #rest == 0 and not options.help then return nil, "closerace run: no script given; see closerace run --help" end
   return options
 end
 
@@ -135,15 +116,23 @@ local function title_of(file)
   return (file:gsub("^.*/", ""):gsub("%.lua$", ""))
 end
 
+--- A script's name and what became of it, in columns; below one another where they do not fit into a line.
+local function lined_up(width, title, names, told, attempts, ms)
+  local line = ("%s  %s  %s  %-12s %8.1f ms"):format(
+    paint.pad(title, width), paint.pad(names, 16), paint.pad(told, 8), attempts, ms)
+  if utf8.len(line) + 6 <= paint.columns then return line end
+  return title .. "\n" .. fold.text((" "):rep(6), ("%s; %s; %s; %.1f ms"):format(names, told, attempts, ms), 6,
+    paint.columns)
+end
+
 local function line_of(title, width, result)
   local names, told, attempts = {}, {}, 0
   for i, v in ipairs(result.verdicts) do
     names[i], told[i] = v.name, told_text(v.told)
     attempts = attempts + v.attempts
   end
-  local columns = ("%-" .. width .. "s  %-24s %-16s %3d %-8s %9.1f ms")
-    :format(title, condense(names), condense(told), attempts, attempts == 1 and "attempt" or "attempts", result.ms)
-  return painted(result.state, 5) .. " " .. columns
+  return painted(result.state, 5) .. " " .. lined_up(width, title, condense(names), condense(told),
+    count_of(attempts, "attempt"), result.ms)
 end
 
 local function report(title, width, result, quiet)
@@ -172,7 +161,8 @@ end
 local function describe_variation(seen)
   local lines = {}
   for _, one in ipairs(seen) do
-    lines[#lines + 1] = ("%d times:\n%s"):format(one.n, indent(one.text == "" and "no verdict" or one.text, "  "))
+    local text = one.text == "" and "no verdict" or one.text
+    lines[#lines + 1] = ("%s:\n%s"):format(count_of(one.n, "time"), indent(text, "  "))
   end
   return "the verdict varied\n" .. table.concat(lines, "\n")
 end
@@ -222,13 +212,19 @@ local function summarise(counts, options, ms)
       parts[#parts + 1] = ("%d %s"):format(counts[word], name)
     end
   end
-  local times = options.times > 1 and (", each %d times"):format(options.times) or ""
+  local times = options.times > 1 and (", each %s"):format(count_of(options.times, "time")) or ""
   print(("%s%s, %.1f s"):format(table.concat(parts, ", "), times, ms / 1000))
 end
 
 return function(args)
-  local options, status = parse(args)
-  if not options then return status end
+  local options, why = parse(args)
+  if not options then
+    io.stderr:write(why, "\n")
+    return 2
+  elseif options.help then
+    io.write(USAGE)
+    return 0
+  end
   local counts, width, start = {}, 0, core.now_ms()
   for _, file in ipairs(options.files) do width = math.max(width, #title_of(file)) end
   for _, file in ipairs(options.files) do

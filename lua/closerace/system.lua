@@ -7,6 +7,7 @@
 --   unique       every request needs a URL of its own
 --   slow         many of it at once are too many
 --   lacks        why it cannot be tested here
+--   is_line      a line for the shell is what starts it
 -- A client command is run once for each cell instead of being opened:
 --   is_command     it is one
 --   run            function(lab, backend, job): starts it; job says what it is to ask for
@@ -229,8 +230,9 @@ function systems.client_command(command, request, answers)
       n == 0 and "$URL is missing" or "$URL must stand there once")
   end
   return {
-    name = quoted(command) .. (answers and ANSWERS or ""), command = command, patience_ms = PATIENCE_MS, kind = "client", is_command = true,
-    request = request, warms = count_variable(command, "WARM"), waits = count_variable(command, "GATE") > 0,
+    name = quoted(command) .. (answers and ANSWERS or ""), command = command, patience_ms = PATIENCE_MS,
+    kind = "client", is_command = true, request = request, warms = count_variable(command, "WARM"),
+    waits = count_variable(command, "GATE") > 0,
     lacks_request = function(other)
       return other.name ~= request and ("the command makes the request %s only"):format(request) or nil
     end,
@@ -238,7 +240,7 @@ function systems.client_command(command, request, answers)
       local env = { "URL=" .. job.url, "WARM=" .. job.warm, "GATE=" .. (job.gate or "") }
       return launch_line(lab, backend, command, WHERE_TO_SEND, env, true)
     end,
-    answers = answers,
+    answers = answers, is_line = true,
     reads = function(sut) return answers and { body = sut.output } or nil end,
   }
 end
@@ -280,9 +282,10 @@ function systems.command(command)
   elseif not has_variable(command, WHERE_TO_SEND) then
     return nil, "$BACKEND (or $BACKEND_PORT) is missing: where the program is to send requests"
   end
-  local words = table.move(WHERE_TO_SEND, 1, #WHERE_TO_SEND, #WHERE_TO_LISTEN + 1, { table.unpack(WHERE_TO_LISTEN) })
+  local words = { table.unpack(WHERE_TO_LISTEN) }
+  table.move(WHERE_TO_SEND, 1, #WHERE_TO_SEND, #words + 1, words)
   return {
-    name = quoted(command), kind = "proxy", patience_ms = PATIENCE_MS,
+    name = quoted(command), kind = "proxy", patience_ms = PATIENCE_MS, is_line = true,
     open = function(lab, backend) return launch_line(lab, backend, command, words, {}) end,
   }
 end

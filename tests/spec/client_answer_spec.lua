@@ -52,7 +52,7 @@ describe("a client command whose stdout is the answer's body", function()
   end)
 
   it("that alters what was whole has garbled it", function()
-    local command = "A=$(curl -qs $WARM $GATE $URL) && if [ -e %s ]; then printf %%s \"$A.\"; else printf %%s \"$A\"; fi"
+    local command = "A=$(curl -qs $WARM $GATE $URL) && if [ -e %s ]; then A=$A.; fi; printf %%s \"$A\""
     local folder = shell.folder()
     local matrix = race.matrix {
       client_cmd = command:format(folder .. "/on"), client_answer = true, connection = "reused",
@@ -73,9 +73,10 @@ describe("a client command whose stdout is the answer's body", function()
       ["curl -qs -o /dev/null $URL"] = "writes 0 bytes to stdout",
       ["echo hello; curl -qs $URL"] = "writes 406 bytes to stdout",
     } do
-      local result = shell.run(("%s matrix -q --client-answer --client-cmd %s"):format(closerace, shell.quoted(command)))
+      local result = shell.run(("%s matrix -q --client-answer --client-cmd %s"):format(
+        closerace, shell.quoted(command)))
       assert.equal(1, result.status)
-      has(result.stderr, why .. ", which are not the answer's body; it said: ")
+      has(result.stderr, why .. ", which is not the answer's body; it said: ")
     end
   end)
 
@@ -83,7 +84,7 @@ describe("a client command whose stdout is the answer's body", function()
     local result = shell.run(("%s matrix -q --client-answer --client-cmd %s --connection reused --second none "
       .. "--response cl --point response_byte --ending rst"):format(closerace, shell.quoted(TWICE_OVER)))
     assert.equal(1, result.status, result.stderr)
-    local replay = result.stdout:match "(closerace trial [^\n]*@%-1[^\n]-) +# garbled"
+    local replay = result.stdout:match "(closerace trial [^\n]*@%-1[^\n]-)%s+# garbled"
     has(replay, "--client-answer")
     local again = shell.run((replay:gsub("^closerace", closerace)))
     has(again.stdout, "verdict  garbled: ")

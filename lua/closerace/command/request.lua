@@ -2,20 +2,22 @@
 
 local arguments = require "closerace.command.arguments"
 local core = require "closerace.core"
+local count_of = require "closerace.count"
 
 local USAGE = [[
 usage: closerace request [OPTION]… URL… [--next [OPTION]… URL…]…
 
-Sends requests to one HTTP/1.1 server, each when the one before was answered, over
-one connection as long as the server keeps it open.  None is ever sent again,
-whatever became of it.  A line tells each: the status where the whole answer came,
-or else closed, reset, truncated, timeout, refused or invalid; the bytes of the
-answer's body; whether it went out on the same connection as the one before.
+Sends requests to one HTTP/1.1 server, each when the one before was answered,
+over one connection as long as the server keeps it open.  None is ever sent
+again, whatever became of it.  A line tells each: the status where the whole
+answer came, or else closed, reset, truncated, timeout, refused or invalid; the
+bytes of the answer's body; whether it went out on the same connection as the
+one before.
 
   -X, --request METHOD   default GET, with -d POST
   -d, --data BODY        the body, as it is
   -H, --header LINE      NAME: VALUE; may be repeated
-      --id ID            sent as X-Closerace-Id: the request's name in the ledger
+      --id ID            sent as X-Closerace-Id: its name in the ledger
   -n, --times N          each URL N times (default 1)
       --next             the options before it are for the URLs before it alone
       --timeout-ms N     how long to wait for each answer (default 60000)
@@ -23,8 +25,8 @@ answer's body; whether it went out on the same connection as the one before.
 
 A URL is [http://]HOST[:PORT][/PATH]; all are of the same server.
 
-exit status: 0 each was answered whole, whatever the status; 1 one was not; 2 wrong
-usage; 130 interrupted
+exit status: 0 each was answered whole, whatever the status; 1 one was not; 2
+wrong usage; 130 interrupted
 ]]
 
 local MAX_TIMES, TIMEOUT_MS, MAX_TIMEOUT_MS = 100000, 60000, 86400000
@@ -175,7 +177,7 @@ local function compose(request)
 end
 
 local function say(told, reply, is_same, method, request, id)
-  local size = ("%d %s"):format(#reply.body, #reply.body == 1 and "byte" or "bytes")
+  local size = count_of(#reply.body, "byte")
   print(("%-9s  %10s  %s connection  %s %s%s"):format(told, size, is_same and "same" or "new ", method,
     request.url.path, id ~= "" and " id=" .. id or ""))
 end
@@ -207,8 +209,8 @@ local function play(run)
     end
   end
   if n_bad == 0 then return 0 end
-  io.stderr:write(("closerace request: %d of %d %s got no complete answer\n"):format(
-    n_bad, n, n == 1 and "request" or "requests"))
+  io.stderr:write(("closerace request: %d of %s got no complete answer\n"):format(
+    n_bad, count_of(n, "request")))
   return 1
 end
 

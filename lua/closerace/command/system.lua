@@ -3,6 +3,8 @@
 
 local core = require "closerace.core"
 local drivers = require "closerace.sut"
+local fold = require "closerace.fold"
+local plain = require "closerace.plain"
 local systems = require "closerace.system"
 
 local system = {}
@@ -107,38 +109,37 @@ function system.replay(r)
   return ("closerace trial %s%s"):format(r.cell, options)
 end
 
-local function help_of_drivers()
-  local lines, line = {}, "                     "
-  for _, name in ipairs(drivers.names) do
-    if #line + #name > 100 then
-      lines[#lines + 1] = line
-      line = "                     "
-    end
-    line = line .. " " .. name
-  end
-  lines[#lines + 1] = line
-  return table.concat(lines, "\n")
-end
+-- The column where an option's text begins.
+local AT = 24
 
 --- Lines of help.
 function system.help()
-  local lines = {
-    "  --sut LIST           programs that are installed, each NAME[:VARIANT][:SETTING=VALUE]…;",
-    "                       NAME:all is a program with each of its variants (closerace list --sut):",
-    help_of_drivers(),
-    "  --proxy-cmd COMMAND  any other proxy, a line for the shell: 'prog --listen $LISTEN --to $BACKEND'",
-    "  --client-cmd COMMAND any HTTP client, a line for the shell that is run for each cell: 'prog $URL'; with",
-    "                       'prog $WARM $GATE $URL' it first asks for those, over connections that it keeps: only",
-    "                       then a connection can be used, or be idle when it is closed",
-    "  --client-request NAME  the request that COMMAND makes for $URL (default get)",
-    "  --client-answer      what COMMAND writes to stdout is the answer's body, and is judged",
-    "  without these, our own proxy, with these options:",
-  }
+  local lines = {}
+  local function add(option, text) lines[#lines + 1] = fold.option(option, text, AT) end
+  add("--sut LIST", "programs that are installed, each NAME[:VARIANT][:SETTING=VALUE]…; NAME:all is a program with "
+    .. "each of its variants (closerace list --sut): " .. table.concat(drivers.names, ", "))
+  add("--proxy-cmd COMMAND", "any other proxy, a line for the shell: 'prog --listen $LISTEN --to $BACKEND'")
+  add("--client-cmd COMMAND", "any HTTP client, a line for the shell that is run for each cell: 'prog $URL'; with "
+    .. "'prog $WARM $GATE $URL' it first asks for those, over connections that it keeps: only then a connection can "
+    .. "be used, or be idle when it is closed")
+  add("--client-request NAME", "the request that COMMAND makes for $URL (default get)")
+  add("--client-answer", "what COMMAND writes to stdout is the answer's body, and is judged")
+  lines[#lines + 1] = "  without these, our own proxy, with these options:"
   for _, option in ipairs(core.proxy_options()) do
-    lines[#lines + 1] = ("  --%-22s %s (%s%s)"):format(option.name:gsub("_", "-"), option.help, option.allowed,
-      option.value ~= "" and "; default " .. option.value or "")
+    add("--" .. option.name:gsub("_", "-"), ("%s (%s%s)"):format(option.help, option.allowed,
+      option.value ~= "" and "; default " .. option.value or ""))
   end
   return table.concat(lines, "\n")
+end
+
+--- What went wrong with the system, as who typed its options may read it.
+function system.plain(err)
+  return (plain(err):gsub("lab:proxy: ([%w_]+): ", function(name) return ("--%s: "):format(name:gsub("_", "-")) end))
+end
+
+--- Did a command's line fail because its program does not exist?  The shell says so.
+function system.lacks_program(one, err)
+  return one.is_line and tostring(err):find "sh: [^\n]-: [%a ]*not found" ~= nil
 end
 
 return system

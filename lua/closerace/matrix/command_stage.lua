@@ -5,6 +5,7 @@
 
 local axes = require "closerace.matrix.axes"
 local core = require "closerace.core"
+local count_of = require "closerace.count"
 local plan = require "closerace.matrix.plan"
 
 local Stage = {}
@@ -169,7 +170,7 @@ local function is_other(request, sent)
   end
   local body = request.body or ""
   if (sent.content > 0) ~= (#body > 0) then
-    return ("sends %d bytes of content; the request %s has %d"):format(sent.content, request.name, #body)
+    return ("sends %s of content; the request %s has %d"):format(count_of(sent.content, "byte"), request.name, #body)
   end
 end
 
@@ -200,7 +201,7 @@ local function measure(stage, request, response)
   if stage.system.answers then
     tell(stage)
     if stage.lab:verdict("v").name == "garbled" then
-      fail(stage, "writes %d bytes to stdout, which are not the answer's body", #target.output)
+      fail(stage, "writes %s to stdout, which is not the answer's body", count_of(#target.output, "byte"))
     end
   end
   return {
@@ -343,7 +344,8 @@ local function lacks_connection(system, cell)
   elseif warms and warms > 0 and not is_later then
     return "the command line has $WARM: its request is not the first"
   elseif warms and uses > 0 and warms ~= uses then
-    return ("the command line has %d times $WARM: %d are needed"):format(warms, uses)
+    return ("the command line has $WARM %s: it is needed %s"):format(
+      count_of(warms, "time"), count_of(uses, "time"))
   elseif not system.waits and cell.point.name == "idle" then
     return "the command line has no $GATE: nobody knows when its connection is idle"
   end

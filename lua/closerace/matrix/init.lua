@@ -2,7 +2,10 @@
 -- The manual is docs/matrix.md.
 
 local core = require "closerace.core"
+local count_of = require "closerace.count"
 local axes = require "closerace.matrix.axes"
+local nearest = require "closerace.nearest"
+local plain = require "closerace.plain"
 local planning = require "closerace.matrix.plan"
 local row = require "closerace.matrix.row"
 local stages = require "closerace.matrix.stage"
@@ -41,7 +44,8 @@ local function read_axis(axis, value)
     elseif axes[axis][name] then
       wanted[name] = true
     else
-      fail("%s: '%s' is unknown; allowed: all, %s", axis, tostring(name), table.concat(axes.words(axis), ", "))
+      fail("%s: '%s' is unknown; %sallowed: all, %s", axis, tostring(name),
+        nearest.hint(tostring(name), axes.words(axis)), table.concat(axes.words(axis), ", "))
     end
   end
   if next(wanted) == nil then fail("%s: no name is given", axis) end
@@ -144,7 +148,7 @@ function Matrix:exclusions()
 end
 
 function Matrix:__tostring()
-  return ("matrix (%d cells, %s)"):format(self:count(), self.system.name)
+  return ("matrix (%s, %s)"):format(count_of(self:count(), "cell"), self.system.name)
 end
 
 -- ------------------------------------------------------------------------- playing --
@@ -186,7 +190,7 @@ local function play_undecided(once)
   end
   if #list == 1 then return first end
   table.sort(list)
-  for i, outcome in ipairs(list) do list[i] = ("%d times %s"):format(counts[outcome], outcome) end
+  for i, outcome in ipairs(list) do list[i] = ("%s %s"):format(count_of(counts[outcome], "time"), outcome) end
   return first, table.concat(list, "; ")
 end
 
@@ -249,7 +253,7 @@ end
 --- Something went wrong: it is kept for rows to tell.
 function Theatre:note(why)
   if core.is_interrupted() then error(why, 0) end
-  self.why = tostring(why)
+  self.why = plain(why)
   self:close()
 end
 
