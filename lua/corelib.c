@@ -14,6 +14,7 @@
 #include "lua/actors.h"
 #include "lua/block.h"
 #include "lua/lablib.h"
+#include "lua/limit.h"
 #include "lua/tracelib.h"
 #include "lua/verdicts.h"
 #include "lua/workerlib.h"
@@ -246,6 +247,7 @@ luaopen_closerace_core(lua_State *L)
 		{ "is_interrupted", core_is_interrupted },
 		{ "is_terminal", core_is_terminal },
 		{ "columns", core_columns }, { "is_special", core_is_special },
+		{ "limit", limit_set }, { "left_open", lablib_left_open },
 		{ "proxy_options", core_proxy_options },
 		{ "worker", workerlib_new },
 		{ "find_program", core_find_program },

@@ -6,7 +6,11 @@ local count_of = require "closerace.count"
 local fold = require "closerace.fold"
 local race = require "closerace"
 local paint = require "closerace.paint"
+local plain = require "closerace.plain"
 local told_text = require "closerace.told"
+
+-- Nobody computes for so long between two things that happen in a lab.
+local LIMIT_S = 60
 
 local USAGE = [[
 usage: closerace run [OPTION]… FILE…
@@ -15,9 +19,13 @@ Runs each script and prints a line: how it ended, its verdicts, what the client
 was told, the attempts that the backend met, and the time it took.  What the
 script prints follows, indented; where it fails, the last events follow.
 
-  --repeat N   run each script N times and report every verdict that varied
-  --quiet      failures and the summary only
-  --help       this text
+  --repeat N    run each script N times and report every verdict that varied
+  --limit-s N   end a script that computes for so many seconds of processor time
+                while nothing happens in a lab (default 60; 0: no limit)
+  -q, --quiet   failures and the summary only
+  --help        this text
+
+A lab that a script leaves open is a failure, too.
 
 On a terminal the words are coloured, unless NO_COLOR is set.
 
@@ -29,9 +37,13 @@ exit status: 0 all held; 1 a script failed or a verdict varied; 2 wrong usage;
 
 --- @return the options; or nil and a sentence
 local function parse(args)
-  local options = { times = 1 }
+  local options = { times = 1, limit_s = LIMIT_S }
   local rest, why = arguments.parse("closerace run", args, {
     { name = "repeat", value = "N", read = arguments.count, set = function(n) options.times = n end },
+    { name = "limit-s", value = "N", set = function(s) options.limit_s = s end, read = function(text)
+      if text:find "^%d+$" and #text < 10 then return math.tointeger(tonumber(text)) end
+      return nil, "a whole number from 0"
+    end },
     { name = "quiet", short = "q", set = function() options.quiet = true end },
     { name = "help", short = "h", set = function() options.help = true end },
   })
@@ -71,9 +83,32 @@ local function on_error(err)
   return { message = err, trace = debug.traceback("", 2) }
 end
 
+--- Close the labs that a script has left open: no other script is to meet them.
+-- @return what there is to say of them, and what they say of themselves; nil where there was none
+local function close_left_open()
+  local list, seen = {}, {}
+  for _, left in ipairs(core.left_open()) do
+    list[#list + 1] = left.place
+      .. 'this lab was never closed: write "local lab <close> = race.lab()", or call lab:close()'
+    if left.lab then
+      local good, why = pcall(left.lab.close, left.lab)
+      if not good then list[#list] = ("%s\n%s"):format(list[#list], plain(why)) end
+    end
+    seen[list[#list]] = (seen[list[#list]] or 0) + 1
+  end
+  table.sort(list)
+  local lines = {}
+  for i, text in ipairs(list) do
+    if text ~= list[i - 1] then
+      lines[#lines + 1] = seen[text] > 1 and ("%s (%s)"):format(text, count_of(seen[text], "time")) or text
+    end
+  end
+  return lines[1] and table.concat(lines, "\n")
+end
+
 --- Run a loaded script once.
 -- @return a table: state ("ok", "FAIL", "skip" or "interrupted"), error, tail, verdicts, output, ms
-local function run_once(chunk, environment)
+local function run_once(chunk, environment, limit_s)
   local output = {}
   environment.print = function(...)
     local parts = table.pack(...)
@@ -83,7 +118,11 @@ local function run_once(chunk, environment)
   core.verdicts()
   core.last_tail()
   local start = core.now_ms()
+  core.limit(limit_s)
   local good, err = xpcall(chunk, on_error)
+  core.limit(0)
+  local left = close_left_open()
+  if good and left then good, err = false, left end
   local result = {
     state = "ok", ms = core.now_ms() - start, verdicts = core.verdicts(), output = output,
   }
@@ -168,11 +207,12 @@ local function describe_variation(seen)
 end
 
 --- Run a script N times; the first result that is not ok ends it.
-local function run_repeatedly(title, chunk, environment, times)
+local function run_repeatedly(title, chunk, environment, options)
+  local times = options.times
   local seen, by_text = {}, {}
   local first
   for n = 1, times do
-    local result = run_once(chunk, environment)
+    local result = run_once(chunk, environment, options.limit_s)
     progress(title, n, times)
     first = first or result
     if result.state ~= "ok" then
@@ -201,7 +241,7 @@ local function run_file(file, options)
   if not chunk then
     return { state = "FAIL", error = err, verdicts = {}, output = {}, ms = 0 }
   end
-  return run_repeatedly(title_of(file), chunk, environment, options.times)
+  return run_repeatedly(title_of(file), chunk, environment, options)
 end
 
 local function summarise(counts, options, ms)
