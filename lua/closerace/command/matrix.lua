@@ -115,8 +115,10 @@ local function make_all(list, options, sums)
       return nil, (tostring(matrix):gsub("^race%.matrix: ", ""))
     elseif core.is_interrupted() then
       return nil, "interrupted"
-    elseif one.is_ours or system.lacks_program(one, matrix) then
+    elseif one.is_ours then
       return nil, system.plain(matrix)
+    elseif system.lacks_program(one, matrix) then
+      return nil, ("%s: %s"):format(one.name, system.plain(matrix))
     else
       sums.n_dead = sums.n_dead + 1
       io.stderr:write(("closerace matrix: %s: %s\n"):format(one.name, system.plain(matrix)))
