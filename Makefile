@@ -332,6 +332,9 @@ install: all
 	$(Q)$(INSTALL) -m 755 $(B)/closerace $(B)/closerace-proxy $(B)/closerace-backend $(DESTDIR)$(PREFIX)/bin/
 	$(Q)$(INSTALL) -m 755 $(B)/lib/closerace/core.so $(DESTDIR)$(LUA_CDIR)/closerace/
 	$(Q)$(foreach m,$(MODULES),$(INSTALL) -m 644 $(m) $(DESTDIR)$(LUA_DIR)/$(m:lua/%=%) &&) :
+	@echo 'installed below $(PREFIX); for require "closerace", unless Lua looks there anyway:'
+	@echo "  export LUA_PATH='$(LUA_DIR)/?.lua;$(LUA_DIR)/?/init.lua;;'"
+	@echo "  export LUA_CPATH='$(LUA_CDIR)/?.so;;'"
 
 clean:
 	rm -rf build compile_commands.json

@@ -33,6 +33,7 @@ struct conn {
 	struct client *client;
 	struct conn *next;
 	struct event *ev;
+	unsigned number; /* the n-th of its client, from 1 */
 	int fd;
 	bool connected;
 	bool fin_wanted;  /* behind the last byte of out */
@@ -302,6 +303,7 @@ connect_to(struct client *c)
 	if (k->ev == NULL || event_add(k->ev, NULL) != 0)
 		goto fail;
 	lab_add_fd(c->lab, k->fd);
+	k->number = c->conns != NULL ? c->conns->number + 1 : 1;
 	k->next = c->conns;
 	c->conns = k;
 	lab_note(c->lab, "client", c->number, "connect", 0, "");
@@ -544,6 +546,7 @@ exchange_tell(struct exchange *e, const struct tale *tale)
 	e->told.timeout = tale->timeout;
 	e->told.failed = !tale->complete && !tale->timeout;
 	e->told.silent = tale->complete && tale->status == 0;
+	e->told.body_known = tale->body != NULL;
 	r->status = tale->status;
 	r->mark = tale->mark;
 	if (tale->body != NULL) {
@@ -665,6 +668,12 @@ const struct reply *
 exchange_reply(const struct exchange *e)
 {
 	return &e->reply;
+}
+
+unsigned
+exchange_conn(const struct exchange *e)
+{
+	return e->conn != NULL ? e->conn->number : 0;
 }
 
 const char *

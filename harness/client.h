@@ -50,7 +50,8 @@ struct told {
 	bool timeout;	 /* timeout_ms went by */
 	bool refused;	 /* no connection could be made */
 	bool failed;	 /* a program under test says that it failed */
-	bool silent;	 /* … or that it did not, and no more than that */
+	bool silent;	 /* … or that it did not, and not by which response */
+	bool body_known; /* … but what body it was given: its reply's */
 	int error;	 /* errno of the connection, 0 for none */
 	size_t received; /* bytes of any kind that came for it */
 };
@@ -105,7 +106,7 @@ struct tale {
 	/* complete: which response it was given; status 0: it does not say */
 	int status;
 	unsigned long mark; /* 0: none */
-	const char *body;
+	const char *body;   /* NULL: it does not say */
 	size_t body_size;
 };
 
@@ -143,6 +144,9 @@ bool exchange_is_open(const struct exchange *);
 
 const struct told *exchange_told(const struct exchange *);
 const struct reply *exchange_reply(const struct exchange *);
+/* Which of its client's connections it went out on, from 1; 0: none of ours. */
+unsigned exchange_conn(const struct exchange *);
+
 const char *exchange_id(const struct exchange *); /* "": none */
 const char *exchange_method(const struct exchange *);
 const char *exchange_path(const struct exchange *);

@@ -20,6 +20,7 @@ struct lab_backend {
 	struct sockaddr_in address;
 	uint64_t *end_seqs; /* of connection i + 1; 0: not ended */
 	unsigned n_conns;
+	char conn_name[32]; /* in the timeline */
 };
 
 static void
@@ -101,7 +102,7 @@ note(struct lab_backend *b, const struct backend_event *e)
 	char text[TRACE_TEXT] = "";
 	const char *what = lab_is_traced(b->lab) ? describe(e, text) : "";
 
-	lab_note(b->lab, "conn", e->conn, what, e->size, text);
+	lab_note(b->lab, b->conn_name, e->conn, what, e->size, text);
 }
 
 static void
@@ -151,6 +152,24 @@ lab_backend_free(void *arg)
 	free(b);
 }
 
+void
+lab_backend_set_name(struct lab_backend *b, const char *name)
+{
+	snprintf(b->conn_name, sizeof b->conn_name, "%.*s, conn",
+	    LAB_BACKEND_NAME, name);
+}
+
+static void
+set_default_name(struct lab_backend *b)
+{
+	char name[LAB_BACKEND_NAME + 1];
+
+	snprintf(name, sizeof name, "backend %u", b->number % 1000000);
+	lab_backend_set_name(b, name);
+	if (b->number == 1)
+		strcpy(b->conn_name, "conn");
+}
+
 struct lab_backend *
 lab_backend_new(struct lab *lab, const struct backend_options *options,
     char *error, size_t error_size)
@@ -178,8 +197,10 @@ lab_backend_new(struct lab *lab, const struct backend_options *options,
 		goto fail;
 	b->number =
 	    lab_enrol(lab, LAB_BACKEND, b, lab_backend_free, lab_backend_reset);
-	if (b->number != 0)
+	if (b->number != 0) {
+		set_default_name(b);
 		return b;
+	}
 fail:
 	snprintf(
 	    error, error_size, "cannot make a backend: %s", strerror(errno));

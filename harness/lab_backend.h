@@ -17,6 +17,12 @@ struct lab_backend;
 struct lab_backend *lab_backend_new(struct lab *,
     const struct backend_options *, char *error, size_t error_size);
 
+/* What the timeline calls its connections: "NAME, conn"; else "conn", and
+ * "backend N, conn" from the second backend of a lab on.  It is cut at
+ * LAB_BACKEND_NAME characters. */
+#define LAB_BACKEND_NAME 16
+void lab_backend_set_name(struct lab_backend *, const char *name);
+
 unsigned lab_backend_number(const struct lab_backend *);
 const struct sockaddr_in *lab_backend_address(const struct lab_backend *);
 

@@ -29,6 +29,9 @@ struct lab_proxy {
 	struct held_end *ends;
 	size_t n_ends;
 
+	/* In the timeline. */
+	char session_name[32], upstream_name[32];
+
 	unsigned long id_of; /* the exchange whose id stands in id */
 	char id[LEDGER_ID_MAX];
 };
@@ -97,8 +100,8 @@ note(struct lab_proxy *p, const struct proxy_event *e, const char *what,
     size_t size, const char *text)
 {
 	const char *who = strncmp(e->checkpoint, "upstream.", 9) == 0
-	    ? "upstream"
-	    : "session";
+	    ? p->upstream_name
+	    : p->session_name;
 
 	lab_note(p->lab, who, e->serial, what, size, text);
 }
@@ -201,6 +204,19 @@ lab_proxy_free(void *arg)
 	free(p);
 }
 
+/* The first proxy of a lab is the one of whom all speak. */
+static void
+set_names(struct lab_proxy *p)
+{
+	char whose[20] = "";
+
+	if (p->number > 1)
+		snprintf(whose, sizeof whose, "proxy %u, ", p->number);
+	snprintf(p->session_name, sizeof p->session_name, "%ssession", whose);
+	snprintf(
+	    p->upstream_name, sizeof p->upstream_name, "%supstream", whose);
+}
+
 struct lab_proxy *
 lab_proxy_new(struct lab *lab, const struct proxy_options *options, char *error,
     size_t error_size)
@@ -224,8 +240,10 @@ lab_proxy_new(struct lab *lab, const struct proxy_options *options, char *error,
 		goto fail;
 	p->number =
 	    lab_enrol(lab, LAB_PROXY, p, lab_proxy_free, lab_proxy_reset);
-	if (p->number != 0)
+	if (p->number != 0) {
+		set_names(p);
 		return p;
+	}
 fail:
 	snprintf(error, error_size, "cannot make a proxy: %s", strerror(errno));
 	if (p != NULL)

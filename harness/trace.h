@@ -16,7 +16,7 @@
 struct trace_entry {
 	uint64_t seq; /* from 1 */
 	int64_t time_ms;
-	const char *who;  /* a static word: "client", "upstream", "conn" … */
+	const char *who;  /* a word: "client", "upstream", "gate, conn" … */
 	unsigned long n;  /* which one, from 1 */
 	const char *what; /* a static word: "sent", "state", "ended" … */
 	size_t size;	  /* bytes, where the event has any */
@@ -34,8 +34,8 @@ void trace_clear(struct trace *); /* begin empty again */
 void trace_keep_nothing(struct trace *);
 bool trace_keeps(const struct trace *);
 
-/* Add an entry.  who and what must be static strings; text is cut at
- * TRACE_TEXT. */
+/* Add an entry.  who must live as long as the timeline, and what must be a
+ * static string; text is cut at TRACE_TEXT. */
 void trace_add(struct trace *, int64_t time_ms, const char *who,
     unsigned long n, const char *what, size_t size, const char *text);
 

@@ -81,19 +81,19 @@ add_faults(lua_State *L, int index, struct backend *b)
 static void
 read_options(lua_State *L, int index, struct backend_options *o)
 {
-	const char *names[MAX_NAMES] = { "faults" };
+	const char *names[MAX_NAMES] = { "faults", "name" };
 	const char *help;
 	char value[64], allowed[128], error[256];
 	size_t n = 0;
 
-	while (n + 2 < MAX_NAMES &&
-	    backend_options_describe(n, &names[n + 1], &help, value, allowed) ==
+	while (n + 3 < MAX_NAMES &&
+	    backend_options_describe(n, &names[n + 2], &help, value, allowed) ==
 		0)
 		n++;
-	names[n + 1] = NULL;
+	names[n + 2] = NULL;
 	options_check(L, index, "lab:backend", names);
 	backend_options_init(o);
-	for (size_t i = 1; i <= n && lua_istable(L, index); i++) {
+	for (size_t i = 2; i < n + 2 && lua_istable(L, index); i++) {
 		if (lua_getfield(L, index, names[i]) != LUA_TNIL) {
 			const char *text =
 			    options_text(L, -1, "lab:backend", names[i], NULL);
@@ -109,18 +109,42 @@ read_options(lua_State *L, int index, struct backend_options *o)
 	    L, "lab:backend", "keep_alive_close", o->keep_alive_close);
 }
 
+/* What the timeline calls it; NULL: by its number. */
+static const char *
+read_name(lua_State *L, int index)
+{
+	const char *name =
+	    options_string(L, index, "lab:backend", "name", NULL);
+	size_t n = 0;
+
+	if (name == NULL)
+		return NULL;
+	while (name[n] >= ' ' && name[n] <= '~')
+		n++;
+	if (n == 0 || n > LAB_BACKEND_NAME || name[n] != '\0')
+		luaL_error(L,
+		    "lab:backend: name: expected 1 to %d printable characters, "
+		    "got '%s'",
+		    LAB_BACKEND_NAME, name);
+	return name;
+}
+
 int
 backendlib_new(lua_State *L)
 {
 	struct lab_box *box = handle_check_lab(L, 1);
 	struct backend_options options;
 	struct lab_backend *b;
+	const char *name;
 	char error[256];
 
 	read_options(L, 2, &options);
+	name = read_name(L, 2);
 	b = lab_backend_new(box->lab, &options, error, sizeof error);
 	if (b == NULL)
 		return luaL_error(L, "lab:backend: %s", error);
+	if (name != NULL)
+		lab_backend_set_name(b, name);
 	if (lua_istable(L, 2))
 		add_faults(L, 2, lab_backend_backend(b));
 	handle_push(L, 1, BACKEND_CLASS, b, 0);

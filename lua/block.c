@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 
 #include "harness/lab.h"
+#include "lua/limit.h"
 #include "lua/tracelib.h"
 
 enum task_state { TASK_WAITING, TASK_RUNNING, TASK_DONE, TASK_FAILED };
@@ -213,6 +214,7 @@ block(lua_State *L, struct lab_box *box, block_ready_fn *ready, void *arg,
 {
 	struct task *t = box->running;
 
+	limit_note_progress();
 	if (needs_no_run(box, ready, arg))
 		return k(L, LUA_OK, 0);
 	if (t == NULL || t->co != L || !lua_isyieldable(L)) {

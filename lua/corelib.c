@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -13,23 +14,13 @@
 #include "lua/actors.h"
 #include "lua/block.h"
 #include "lua/lablib.h"
+#include "lua/limit.h"
 #include "lua/tracelib.h"
 #include "lua/verdicts.h"
 #include "lua/workerlib.h"
 
 #include "backend/backend.h"
 #include "proxy/proxy.h"
-
-/* core.is_special(path): is there something that is no file? */
-static int
-core_is_special(lua_State *L)
-{
-	struct stat st;
-
-	lua_pushboolean(
-	    L, stat(luaL_checkstring(L, 1), &st) == 0 && !S_ISREG(st.st_mode));
-	return 1;
-}
 
 /* core.now_ms(): the real, monotonic clock, with fractions */
 static int
@@ -75,6 +66,30 @@ core_is_terminal(lua_State *L)
 	int which = luaL_checkoption(L, 1, "stdout", names);
 
 	lua_pushboolean(L, isatty(which == 0 ? STDOUT_FILENO : STDERR_FILENO));
+	return 1;
+}
+
+/* core.columns(): of the terminal that stdout is, nil where it is none */
+static int
+core_columns(lua_State *L)
+{
+	struct winsize size = { 0 };
+
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
+		return 0;
+	lua_pushinteger(L, size.ws_col);
+	return 1;
+}
+
+/* core.is_special(path): something is there that is no regular file, such as a
+ * device: another file must not be put in its place */
+static int
+core_is_special(lua_State *L)
+{
+	struct stat st;
+
+	lua_pushboolean(
+	    L, stat(luaL_checkstring(L, 1), &st) == 0 && !S_ISREG(st.st_mode));
 	return 1;
 }
 
@@ -237,9 +252,11 @@ int
 luaopen_closerace_core(lua_State *L)
 {
 	static const luaL_Reg functions[] = { { "lab", lablib_new },
-		{ "is_special", core_is_special }, { "now_ms", core_now_ms },
+		{ "now_ms", core_now_ms },
 		{ "is_interrupted", core_is_interrupted },
 		{ "is_terminal", core_is_terminal },
+		{ "columns", core_columns }, { "is_special", core_is_special },
+		{ "limit", limit_set }, { "left_open", lablib_left_open },
 		{ "proxy_options", core_proxy_options },
 		{ "worker", workerlib_new },
 		{ "find_program", core_find_program },

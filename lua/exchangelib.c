@@ -93,7 +93,11 @@ push_reply(lua_State *L, const struct exchange *e)
 	const struct told *t = exchange_told(e);
 	const struct reply *r = exchange_reply(e);
 
-	lua_createtable(L, 0, 16);
+	lua_createtable(L, 0, 18);
+	if (exchange_conn(e) != 0) {
+		lua_pushinteger(L, exchange_conn(e));
+		lua_setfield(L, -2, "conn");
+	}
 	if (r->status != 0) {
 		lua_pushinteger(L, r->status);
 		lua_setfield(L, -2, "status");

@@ -31,6 +31,7 @@ struct lab_box {
 	struct task *tasks;   /* in the order in which they were made */
 	struct task *running; /* NULL: the main script */
 	unsigned n_resets;
+	char place[128]; /* where the script made it: "file:line: " */
 };
 
 struct handle {

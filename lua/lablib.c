@@ -5,15 +5,94 @@
 #include <string.h>
 
 #include "harness/lab_backend.h"
+#include "harness/lab_proxy.h"
 #include "harness/sut.h"
 #include "harness/turns.h"
 #include "lua/actors.h"
 #include "lua/block.h"
+#include "lua/limit.h"
 #include "lua/options.h"
 #include "lua/tracelib.h"
 
 #define DEADLINE_MS 30000
 #define REST_MS	    1000
+
+/* ------------------------------------------------------------- left open -- */
+
+/* Every lab that there is, as keys that do not keep it; and the places of those
+ * that were open when they were collected. */
+#define ALL_LABS  "closerace.labs"
+#define LOST_LABS "closerace.lost_labs"
+
+/* Remember a new lab, which stands on the top of the stack. */
+static void
+note_place(lua_State *L, struct lab_box *box)
+{
+	luaL_where(L, 1);
+	snprintf(box->place, sizeof box->place, "%s", lua_tostring(L, -1));
+	lua_pop(L, 1);
+	if (luaL_getsubtable(L, LUA_REGISTRYINDEX, ALL_LABS) == 0) {
+		lua_createtable(L, 0, 1);
+		lua_pushliteral(L, "k");
+		lua_setfield(L, -2, "__mode");
+		lua_setmetatable(L, -2);
+	}
+	lua_pushvalue(L, -2);
+	lua_pushboolean(L, true);
+	lua_rawset(L, -3);
+	lua_pop(L, 1);
+}
+
+static void
+note_lost(lua_State *L, const struct lab_box *box)
+{
+	luaL_getsubtable(L, LUA_REGISTRYINDEX, LOST_LABS);
+	lua_pushstring(L, box->place);
+	lua_rawseti(L, -2, luaL_len(L, -2) + 1);
+	lua_pop(L, 1);
+}
+
+/* Append { place =, lab = } to the list at index list; the lab stands on the
+ * top of the stack, nil where it is closed by now, and is popped. */
+static void
+append_left(lua_State *L, int list, const char *place)
+{
+	lua_createtable(L, 0, 2);
+	lua_insert(L, -2);
+	lua_setfield(L, -2, "lab");
+	lua_pushstring(L, place);
+	lua_setfield(L, -2, "place");
+	lua_rawseti(L, list, luaL_len(L, list) + 1);
+}
+
+/* core.left_open(): the labs that nobody has closed, as a list of { place =,
+ * lab = (nil: it was garbage, and is closed by now) }; garbage is told once */
+int
+lablib_left_open(lua_State *L)
+{
+	lua_settop(L, 0);
+	lua_newtable(L);
+	luaL_getsubtable(L, LUA_REGISTRYINDEX, LOST_LABS);
+	for (lua_Integer i = 1; lua_rawgeti(L, 2, i) != LUA_TNIL; i++) {
+		lua_pushnil(L);
+		append_left(L, 1, lua_tostring(L, -2));
+		lua_pop(L, 1);
+	}
+	lua_pushnil(L);
+	lua_setfield(L, LUA_REGISTRYINDEX, LOST_LABS);
+	lua_settop(L, 1);
+	luaL_getsubtable(L, LUA_REGISTRYINDEX, ALL_LABS);
+	for (lua_pushnil(L); lua_next(L, 2) != 0; lua_pop(L, 1)) {
+		struct lab_box *box = luaL_checkudata(L, -2, LAB_CLASS);
+
+		if (box->lab == NULL || lab_is_private(box->lab))
+			continue;
+		lua_pushvalue(L, -2);
+		append_left(L, 1, box->place);
+	}
+	lua_settop(L, 1);
+	return 1;
+}
 
 int
 lablib_new(lua_State *L)
@@ -35,6 +114,8 @@ lablib_new(lua_State *L)
 	lua_newtable(L);
 	lua_setiuservalue(L, -2, 1);
 	luaL_setmetatable(L, LAB_CLASS);
+	limit_note_progress();
+	note_place(L, box);
 	box->lab = lab_new((int)deadline_ms);
 	if (box->lab == NULL)
 		return luaL_error(L,
@@ -96,6 +177,39 @@ push_failed_sut(lua_State *L, struct lab_box *box)
 	lua_pushnil(L);
 }
 
+/* The same about who is held by one of our proxies. */
+static void
+push_held(lua_State *L, struct lab_box *box)
+{
+	struct lab_proxy *p;
+
+	for (unsigned n = 1; (p = lab_actor(box->lab, LAB_PROXY, n)) != NULL;
+	     n++) {
+		const struct gate *gate = lab_proxy_gate(p);
+
+		if (gate->n_held == 0)
+			continue;
+		lua_pushfstring(L,
+		    "proxy %d still holds the request '%s' at %s: nobody "
+		    "released it (proxy:release)",
+		    (int)n, gate->held[0].id, gate->held[0].checkpoint);
+		return;
+	}
+	lua_pushnil(L);
+}
+
+/* Pushes what a lab that closes has to complain of, or nil.  The first may be
+ * why the others are there. */
+static void
+push_complaint(lua_State *L, struct lab_box *box)
+{
+	push_failed_sut(L, box);
+	if (lua_isnil(L, -1) && !lab_is_private(box->lab))
+		push_held(L, box);
+	if (lua_isnil(L, -1))
+		push_unfired(L, box);
+}
+
 static void
 close_box(struct lab_box *box)
 {
@@ -107,7 +221,7 @@ close_box(struct lab_box *box)
 }
 
 /* lab:close(), and the end of its scope.  An error in flight is let through;
- * otherwise a fault that never fired is one. */
+ * otherwise a complaint is one. */
 static int
 lab_close(lua_State *L)
 {
@@ -121,9 +235,7 @@ lab_close(lua_State *L)
 	if (failed) {
 		tracelib_keep_tail(L, box);
 	}
-	push_failed_sut(L, box); /* it may be why a fault did not fire */
-	if (lua_isnil(L, -1))
-		push_unfired(L, box);
+	push_complaint(L, box);
 	close_box(box);
 	if (failed || lua_isnil(L, -1))
 		return 0;
@@ -154,8 +266,11 @@ lab_gc(lua_State *L)
 {
 	struct lab_box *box = luaL_checkudata(L, 1, LAB_CLASS);
 
-	if (box->lab != NULL)
-		close_box(box);
+	if (box->lab == NULL)
+		return 0;
+	if (!lab_is_private(box->lab))
+		note_lost(L, box);
+	close_box(box);
 	return 0;
 }
 

@@ -9,4 +9,7 @@ void lablib_open(lua_State *L);
 /* race.lab { deadline_ms =, real_time = } */
 int lablib_new(lua_State *L);
 
+/* core.left_open() */
+int lablib_left_open(lua_State *L);
+
 #endif

@@ -107,15 +107,15 @@ add_modules(lua_State *L)
 	lua_pop(L, 1);
 }
 
-/* A sentence that was meant for people stands alone; what begins with a place
- * in our own code, or is no sentence, is an error of the program's own. */
+/* Where it came about in our own source is for a mistake of ours; what is a
+ * sentence already, is for the user. */
 static int
 traceback(lua_State *L)
 {
-	const char *text = luaL_tolstring(L, 1, NULL);
-
-	if (lua_type(L, 1) != LUA_TSTRING || text[0] == '[')
-		luaL_traceback(L, L, text, 1);
+	if (lua_type(L, 1) == LUA_TSTRING &&
+	    strncmp(lua_tostring(L, 1), "[closerace", 10) != 0)
+		return 1;
+	luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
 	return 1;
 }
 

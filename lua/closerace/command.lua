@@ -1,20 +1,23 @@
 --- The commands of the program.  Each takes its arguments and returns the exit status.
 
+local arguments = require "closerace.command.arguments"
 local core = require "closerace.core"
+local fold = require "closerace.fold"
+local nearest = require "closerace.nearest"
 
 local USAGE = [[
 closerace makes HTTP keep-alive close races happen on demand.
 
-  closerace matrix [OPTION]…      every close race there is, judged
-  closerace trial CELL            one cell of the matrix again, with its timeline
-  closerace natural [OPTION]…     races that nobody decides, counted: rates
-  closerace diff OLD NEW          what changed from one baseline to another
-  closerace merge FILE…           shares of a matrix put together
-  closerace run [OPTION]… FILE…   run scripts and say what became of each request
-  closerace list                  every word: close points, endings, orders, requests, checkpoints, verdicts …;
-                                  with --sut: programs that can be tested
-  closerace proxy OPTION…         the reverse proxy alone
-  closerace backend OPTION…       the backend alone, with its faults
+  closerace matrix [OPTION]…    every close race there is, judged
+  closerace trial CELL          one cell of the matrix again, with its timeline
+  closerace natural [OPTION]…   races that nobody decides, counted: rates
+  closerace diff OLD NEW        what changed from one baseline to another
+  closerace merge FILE…         shares of a matrix put together
+  closerace run FILE…           run scripts, say what became of each request
+  closerace list                every word there is; --sut: what can be tested
+  closerace proxy OPTION…       the reverse proxy alone
+  closerace backend OPTION…     the backend alone, with its faults
+  closerace request URL…        requests over one connection, never repeated
   closerace --help | --version
 
 Each has a --help of its own.
@@ -24,28 +27,42 @@ exit status: 0 all held; 1 a script failed, a verdict varied, a rule was broken;
 closerace's own
 ]]
 
+-- In the order of the usage.
+local NAMES = { "matrix", "trial", "natural", "diff", "merge", "run", "list", "proxy", "backend", "request" }
+
 local commands = {}
+
+local function unknown(name)
+  io.stderr:write(("closerace: '%s' is not a command; %sallowed: %s, --help, --version\n"):format(
+    name, nearest.hint(name, NAMES), table.concat(NAMES, ", ")))
+  return 2
+end
 
 function commands.run(args)
   return require "closerace.run"(args)
 end
 
-for _, name in ipairs { "matrix", "trial", "natural", "diff", "merge" } do
+for _, name in ipairs { "matrix", "trial", "natural", "diff", "merge", "request" } do
   commands[name] = function(args) return require("closerace.command." .. name)(args) end
 end
 
 --- A title and words, in lines of 80 columns.
 local function show(title, words)
-  local line = ("%-12s"):format(title)
-  for _, word in ipairs(words) do
-    if #line + 2 + #word > 80 then
-      print(line)
-      line = (" "):rep(12)
-    end
-    line = line .. "  " .. word
-  end
-  print(line)
+  print(fold.text(("%-13s "):format(title), table.concat(words, " "), 14))
 end
+
+local LIST_USAGE = [[
+usage: closerace list [--sut]
+
+Shows every word there is: close points, endings, orders, requests, connections,
+checkpoints, verdicts …
+
+  --sut    programs that can be put under test, whether they are here, and what
+           can be chosen of them
+  --help   this text
+
+exit status: 0; 2 wrong usage
+]]
 
 --- The programs that can be put under test, whether they are here, and what can be chosen of them.
 local function list_systems()
@@ -53,26 +70,37 @@ local function list_systems()
   for _, name in ipairs(drivers.names) do
     local system = systems.driven(name)
     local driver = system.driver
-    print(("%-20s %s %s"):format(name, driver.title, systems.version(system) or system.lacks or ""))
+    print(fold.option(name, ("%s %s"):format(driver.title, systems.version(system) or system.lacks or ""), 22))
     for _, variant in ipairs(driver.variants or {}) do
       local words = {}
       for _, setting in ipairs(driver.settings) do
         if variant[setting.name] then words[#words + 1] = ("%s=%s"):format(setting.name, variant[setting.name]) end
       end
-      print(("    :%-20s %s"):format(variant.name, table.concat(words, ", ")))
+      print(fold.text(("    :%-20s "):format(variant.name), table.concat(words, ", "), 26))
     end
     for _, setting in ipairs(driver.settings or {}) do
-      print(("    :%s=%s\n        %s"):format(setting.name, table.concat(drivers.words(setting), "|"), setting.help))
+      print(fold.text(("    :%s="):format(setting.name), table.concat(drivers.words(setting), " | "), 8))
+      print(fold.text((" "):rep(8), setting.help, 8))
     end
   end
   return 0
 end
 
 function commands.list(args)
-  if args[1] == "--sut" and not args[2] then return list_systems() end
-  if args[1] then
-    io.stderr:write(("closerace list: '%s': it takes nothing, or --sut\n"):format(args[#args]))
+  local wants_systems, wants_help
+  local rest, why = arguments.parse("closerace list", args, {
+    { name = "sut", set = function() wants_systems = true end },
+    { name = "help", short = "h", set = function() wants_help = true end },
+  })
+  if rest and rest[1] then why = ("closerace list: '%s': it takes nothing, or --sut"):format(rest[1]) end
+  if why then
+    io.stderr:write(why, "\n")
     return 2
+  elseif wants_help then
+    io.write(LIST_USAGE)
+    return 0
+  elseif wants_systems then
+    return list_systems()
   end
   local words, axes = core.words(), require "closerace.matrix.axes"
   show("points", words.points)
@@ -94,7 +122,8 @@ function commands.list(args)
   return 0
 end
 
-commands["--help"] = function()
+commands["--help"] = function(args)
+  if args[1] then return commands[args[1]] and commands[args[1]] { "--help" } or unknown(args[1]) end
   io.write(USAGE)
   return 0
 end
@@ -113,11 +142,7 @@ return function(args)
     return 2
   end
   local command = commands[name]
-  if not command then
-    io.stderr:write(("closerace: '%s' is not a command; allowed: matrix, trial, natural, diff, merge, run, list, "
-      .. "proxy, backend, --help, --version\n"):format(name))
-    return 2
-  end
+  if not command then return unknown(name) end
   local status = command(args)
   return core.is_interrupted() and 130 or status
 end

@@ -1,9 +1,16 @@
 --- closerace run: scripts, a line each, and what is needed to understand a failure.
 
+local arguments = require "closerace.command.arguments"
 local core = require "closerace.core"
+local count_of = require "closerace.count"
+local fold = require "closerace.fold"
 local race = require "closerace"
 local paint = require "closerace.paint"
+local plain = require "closerace.plain"
 local told_text = require "closerace.told"
+
+-- Nobody computes for so long between two things that happen in a lab.
+local LIMIT_S = 60
 
 local USAGE = [[
 usage: closerace run [OPTION]… FILE…
@@ -12,9 +19,13 @@ Runs each script and prints a line: how it ended, its verdicts, what the client
 was told, the attempts that the backend met, and the time it took.  What the
 script prints follows, indented; where it fails, the last events follow.
 
-  --repeat N   run each script N times and report every verdict that varied
-  --quiet      failures and the summary only
-  --help       this text
+  --repeat N    run each script N times and report every verdict that varied
+  --limit-s N   end a script that computes for so many seconds of processor time
+                while nothing happens in a lab (default 60; 0: no limit)
+  -q, --quiet   failures and the summary only
+  --help        this text
+
+A lab that a script leaves open is a failure, too.
 
 On a terminal the words are coloured, unless NO_COLOR is set.
 
@@ -24,39 +35,21 @@ exit status: 0 all held; 1 a script failed or a verdict varied; 2 wrong usage;
 
 -- ------------------------------------------------------------------ command line --
 
-local function usage_error(message)
-  io.stderr:write("closerace run: ", message, "\n")
-  return nil, 2
-end
-
+--- @return the options; or nil and a sentence
 local function parse(args)
-  local options = { times = 1, files = {} }
-  local i = 1
-  while i <= #args do
-    local word = args[i]
-    if word == "--help" or word == "-h" then
-      io.write(USAGE)
-      return nil, 0
-    elseif word == "--quiet" or word == "-q" then
-      options.quiet = true
-    elseif word == "--repeat" or word:find "^%-%-repeat=" then
-      local value = word:match "=(.*)"
-      if not value then
-        i = i + 1
-        value = args[i]
-      end
-      options.times = math.tointeger(tonumber(value))
-      if not options.times or options.times < 1 then
-        return usage_error("--repeat: expected a whole number from 1, got " .. (value or "nothing"))
-      end
-    elseif word:sub(1, 1) == "-" and word ~= "-" then
-      return usage_error(("unknown option '%s'; allowed: --repeat N, --quiet, --help"):format(word))
-    else
-      options.files[#options.files + 1] = word
-    end
-    i = i + 1
-  end
-  if #options.files == 0 then return usage_error "no script given; see closerace run --help" end
+  local options = { times = 1, limit_s = LIMIT_S }
+  local rest, why = arguments.parse("closerace run", args, {
+    { name = "repeat", value = "N", read = arguments.count, set = function(n) options.times = n end },
+    { name = "limit-s", value = "N", set = function(s) options.limit_s = s end, read = function(text)
+      if text:find "^%d+$" and #text < 10 then return math.tointeger(tonumber(text)) end
+      return nil, "a whole number from 0"
+    end },
+    { name = "quiet", short = "q", set = function() options.quiet = true end },
+    { name = "help", short = "h", set = function() options.help = true end },
+  })
+  if not rest then return nil, why end
+  options.files = rest
+  if #rest == 0 and not options.help then return nil, "closerace run: no script given; see closerace run --help" end
   return options
 end
 
@@ -90,9 +83,32 @@ local function on_error(err)
   return { message = err, trace = debug.traceback("", 2) }
 end
 
+--- Close the labs that a script has left open: no other script is to meet them.
+-- @return what there is to say of them, and what they say of themselves; nil where there was none
+local function close_left_open()
+  local list, seen = {}, {}
+  for _, left in ipairs(core.left_open()) do
+    list[#list + 1] = left.place
+      .. 'this lab was never closed: write "local lab <close> = race.lab()", or call lab:close()'
+    if left.lab then
+      local good, why = pcall(left.lab.close, left.lab)
+      if not good then list[#list] = ("%s\n%s"):format(list[#list], plain(why)) end
+    end
+    seen[list[#list]] = (seen[list[#list]] or 0) + 1
+  end
+  table.sort(list)
+  local lines = {}
+  for i, text in ipairs(list) do
+    if text ~= list[i - 1] then
+      lines[#lines + 1] = seen[text] > 1 and ("%s (%s)"):format(text, count_of(seen[text], "time")) or text
+    end
+  end
+  return lines[1] and table.concat(lines, "\n")
+end
+
 --- Run a loaded script once.
 -- @return a table: state ("ok", "FAIL", "skip" or "interrupted"), error, tail, verdicts, output, ms
-local function run_once(chunk, environment)
+local function run_once(chunk, environment, limit_s)
   local output = {}
   environment.print = function(...)
     local parts = table.pack(...)
@@ -102,7 +118,11 @@ local function run_once(chunk, environment)
   core.verdicts()
   core.last_tail()
   local start = core.now_ms()
+  core.limit(limit_s)
   local good, err = xpcall(chunk, on_error)
+  core.limit(0)
+  local left = close_left_open()
+  if good and left then good, err = false, left end
   local result = {
     state = "ok", ms = core.now_ms() - start, verdicts = core.verdicts(), output = output,
   }
@@ -135,15 +155,23 @@ local function title_of(file)
   return (file:gsub("^.*/", ""):gsub("%.lua$", ""))
 end
 
+--- A script's name and what became of it, in columns; below one another where they do not fit into a line.
+local function lined_up(width, title, names, told, attempts, ms)
+  local line = ("%s  %s  %s  %-12s %8.1f ms"):format(
+    paint.pad(title, width), paint.pad(names, 16), paint.pad(told, 8), attempts, ms)
+  if utf8.len(line) + 6 <= paint.columns then return line end
+  return title .. "\n" .. fold.text((" "):rep(6), ("%s; %s; %s; %.1f ms"):format(names, told, attempts, ms), 6,
+    paint.columns)
+end
+
 local function line_of(title, width, result)
   local names, told, attempts = {}, {}, 0
   for i, v in ipairs(result.verdicts) do
     names[i], told[i] = v.name, told_text(v.told)
     attempts = attempts + v.attempts
   end
-  local columns = ("%-" .. width .. "s  %-24s %-16s %3d %-8s %9.1f ms")
-    :format(title, condense(names), condense(told), attempts, attempts == 1 and "attempt" or "attempts", result.ms)
-  return painted(result.state, 5) .. " " .. columns
+  return painted(result.state, 5) .. " " .. lined_up(width, title, condense(names), condense(told),
+    count_of(attempts, "attempt"), result.ms)
 end
 
 local function report(title, width, result, quiet)
@@ -172,17 +200,19 @@ end
 local function describe_variation(seen)
   local lines = {}
   for _, one in ipairs(seen) do
-    lines[#lines + 1] = ("%d times:\n%s"):format(one.n, indent(one.text == "" and "no verdict" or one.text, "  "))
+    local text = one.text == "" and "no verdict" or one.text
+    lines[#lines + 1] = ("%s:\n%s"):format(count_of(one.n, "time"), indent(text, "  "))
   end
   return "the verdict varied\n" .. table.concat(lines, "\n")
 end
 
 --- Run a script N times; the first result that is not ok ends it.
-local function run_repeatedly(title, chunk, environment, times)
+local function run_repeatedly(title, chunk, environment, options)
+  local times = options.times
   local seen, by_text = {}, {}
   local first
   for n = 1, times do
-    local result = run_once(chunk, environment)
+    local result = run_once(chunk, environment, options.limit_s)
     progress(title, n, times)
     first = first or result
     if result.state ~= "ok" then
@@ -211,7 +241,7 @@ local function run_file(file, options)
   if not chunk then
     return { state = "FAIL", error = err, verdicts = {}, output = {}, ms = 0 }
   end
-  return run_repeatedly(title_of(file), chunk, environment, options.times)
+  return run_repeatedly(title_of(file), chunk, environment, options)
 end
 
 local function summarise(counts, options, ms)
@@ -222,13 +252,19 @@ local function summarise(counts, options, ms)
       parts[#parts + 1] = ("%d %s"):format(counts[word], name)
     end
   end
-  local times = options.times > 1 and (", each %d times"):format(options.times) or ""
+  local times = options.times > 1 and (", each %s"):format(count_of(options.times, "time")) or ""
   print(("%s%s, %.1f s"):format(table.concat(parts, ", "), times, ms / 1000))
 end
 
 return function(args)
-  local options, status = parse(args)
-  if not options then return status end
+  local options, why = parse(args)
+  if not options then
+    io.stderr:write(why, "\n")
+    return 2
+  elseif options.help then
+    io.write(USAGE)
+    return 0
+  end
   local counts, width, start = {}, 0, core.now_ms()
   for _, file in ipairs(options.files) do width = math.max(width, #title_of(file)) end
   for _, file in ipairs(options.files) do

@@ -7,6 +7,7 @@
 --   unique       every request needs a URL of its own
 --   slow         many of it at once are too many
 --   lacks        why it cannot be tested here
+--   is_line      a line for the shell is what starts it
 -- A client command is run once for each cell instead of being opened:
 --   is_command     it is one
 --   run            function(lab, backend, job): starts it; job says what it is to ask for
@@ -15,7 +16,8 @@
 --   lacks_request  function(request): why it does not make that one; nil: it does
 --   request        the only one it makes
 --   knows_body     its content is the request's, to the byte
---   reads          function(sut): the response that it was given; nil: it does not say
+--   reads          function(sut): the response that it was given, or its body alone; nil: it does not say
+--   answers        it is a command whose stdout is that body
 
 local axes = require "closerace.matrix.axes"
 local core = require "closerace.core"
@@ -108,6 +110,44 @@ function systems.alone(options, words)
   }
 end
 
+-- ------------------------------------------------------------- lines for the shell --
+
+-- What the lab fills in, wherever a word begins with it: a line's own $DIR and $LISTENER must not be taken for it.
+local FILLED = { "LISTEN", "BACKEND", "CONFIG", "DIR" }
+
+local WHERE_TO_LISTEN, WHERE_TO_SEND = { "LISTEN", "LISTEN_PORT", "LISTEN_FD" }, { "BACKEND", "BACKEND_PORT" }
+
+--- How often a line for the shell has a variable.
+local function count_variable(command, name)
+  local _, n = command:gsub("%$" .. name .. "%f[^%w_]", "")
+  local _, more = command:gsub("%${" .. name .. "%f[^%w_]", "")
+  return n + more
+end
+
+local function has_variable(command, names)
+  for _, name in ipairs(names) do
+    if count_variable(command, name) > 0 then return true end
+  end
+  return false
+end
+
+--- Start a line for the shell.
+-- @param words  those that the lab fills in: as $WORD wherever it stands, in any quotes; ${WORD…} is left to the shell
+-- @param env    a list of NAME=VALUE beside them
+local function launch_line(lab, backend, command, words, env, is_apart)
+  local is_word = {}
+  for _, word in ipairs(words) do
+    is_word[word] = true
+    if command:find("%${" .. word .. "%f[^%w_]") then env[#env + 1] = ("%s=$%s"):format(word, word) end
+  end
+  local line = command:gsub("%$(%u[%w_]*)", function(name)
+    for _, word in ipairs(FILLED) do
+      if name:find("^" .. word) and not is_word[name] then return "${" .. name .. "}" end
+    end
+  end)
+  return launch(lab, { to = backend, argv = { "sh", "-c", line }, env = env, apart = is_apart })
+end
+
 -- ------------------------------------------------------------------ client commands --
 
 --- The last response of those whose heads `curl -D` and its like write; nil where it is not whole.  A program that
@@ -171,37 +211,37 @@ local function driven_command(system, chosen, path)
   return system
 end
 
+-- In the name of a command whose stdout is the answer's body.
+local ANSWERS = " answer=stdout"
+
 --- Any client, by its command line.
 -- @param command  a line for the shell, with $URL; it may have $WARM (several times) and $GATE
 -- @param request  the request of the matrix that it makes; nil: get
+-- @param answers  its stdout is the answer's body
 -- @return a system; or nil and what is wrong
-function systems.client_command(command, request)
+function systems.client_command(command, request, answers)
   request = request or "get"
   if not axes.request[request] then
     return nil, ("the request '%s' is unknown; allowed: %s"):format(request, table.concat(axes.words "request", ", "))
   end
-  local function count(word)
-    local _, n = command:gsub("%$" .. word .. "%f[^%w_]", "")
-    local _, more = command:gsub("%${" .. word .. "}", "")
-    return n + more
-  end
-  if count "URL" ~= 1 then
+  local n = count_variable(command, "URL")
+  if n ~= 1 then
     return nil, ("%s: what the program is to ask for"):format(
-      count "URL" == 0 and "$URL is missing" or "$URL must stand there once")
+      n == 0 and "$URL is missing" or "$URL must stand there once")
   end
   return {
-    name = quoted(command), command = command, patience_ms = PATIENCE_MS, kind = "client", is_command = true,
-    request = request, warms = count "WARM", waits = count "GATE" > 0,
+    name = quoted(command) .. (answers and ANSWERS or ""), command = command, patience_ms = PATIENCE_MS,
+    kind = "client", is_command = true, request = request, warms = count_variable(command, "WARM"),
+    waits = count_variable(command, "GATE") > 0,
     lacks_request = function(other)
       return other.name ~= request and ("the command makes the request %s only"):format(request) or nil
     end,
     run = function(lab, backend, job)
-      return launch(lab, {
-        to = backend, argv = { "sh", "-c", command }, apart = true,
-        env = { "URL=" .. job.url, "WARM=" .. job.warm, "GATE=" .. (job.gate or "") },
-      })
+      local env = { "URL=" .. job.url, "WARM=" .. job.warm, "GATE=" .. (job.gate or "") }
+      return launch_line(lab, backend, command, WHERE_TO_SEND, env, true)
     end,
-    reads = function() return nil end,
+    answers = answers, is_line = true,
+    reads = function(sut) return answers and { body = sut.output } or nil end,
   }
 end
 
@@ -237,17 +277,25 @@ end
 --- Any other program, by its command line.
 -- @param command  a line for the shell, with $LISTEN or $LISTEN_FD, and $BACKEND
 function systems.command(command)
-  if not command:find "%$LISTEN" then
+  if not has_variable(command, WHERE_TO_LISTEN) then
     return nil, "$LISTEN (or $LISTEN_PORT, $LISTEN_FD) is missing: where the program is to listen"
-  elseif not command:find "%$BACKEND" then
+  elseif not has_variable(command, WHERE_TO_SEND) then
     return nil, "$BACKEND (or $BACKEND_PORT) is missing: where the program is to send requests"
   end
+  local words = { table.unpack(WHERE_TO_LISTEN) }
+  table.move(WHERE_TO_SEND, 1, #WHERE_TO_SEND, #words + 1, words)
   return {
-    name = quoted(command), kind = "proxy", patience_ms = PATIENCE_MS,
-    open = function(lab, backend)
-      return launch(lab, { to = backend, argv = { "sh", "-c", "exec " .. command } })
-    end,
+    name = quoted(command), kind = "proxy", patience_ms = PATIENCE_MS, is_line = true,
+    open = function(lab, backend) return launch_line(lab, backend, command, words, {}) end,
   }
+end
+
+--- What a name says of a client command.
+-- @return the command as a shell would read it, and whether its stdout is the answer's body; nil where it is another's
+function systems.read_client_command(name)
+  if not name:find "^'" or count_variable(name, "URL") == 0 or has_variable(name, WHERE_TO_LISTEN) then return nil end
+  local command = name:match("^('.*')" .. ANSWERS .. "$")
+  return command or name, command ~= nil
 end
 
 --- What a system's program calls its version; nil where nobody knows.

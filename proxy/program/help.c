@@ -5,27 +5,21 @@
 #include "proxy/program/arguments.h"
 #include "proxy/program/say.h"
 
-enum { WIDTH = 80, INDENT = 27 };
-
-/* In brackets, and in lines that break where a blank is. */
+/* Text from that column on, broken at its blanks into lines of 80 columns. */
 static void
-print_allowed(const char *allowed, const char *value)
+print_folded(int at, const char *text)
 {
-	char text[256];
-	int column = 0;
+	int column = at;
 
-	snprintf(text, sizeof text, "(%s%s%s)", allowed,
-	    *value != '\0' ? "; default " : "", value);
-	for (char *word = strtok(text, " "); word != NULL;
-	     word = strtok(NULL, " ")) {
-		int size = (int)strlen(word);
+	while (*text != '\0') {
+		int size = (int)strcspn(text, " ");
 
-		if (column > 0 && column + 1 + size <= WIDTH)
-			column += printf(" %s", word);
-		else
-			column = printf("%s%*s%s", column > 0 ? "\n" : "",
-				     INDENT, "", word) -
-			    (column > 0);
+		if (column > at && column + 1 + size > 80)
+			column = printf("\n%*s", at, "") - 1;
+		else if (column > at)
+			column += printf(" ");
+		column += printf("%.*s", size, text);
+		text += size + (text[size] == ' ');
 	}
 	printf("\n");
 }
@@ -34,15 +28,19 @@ static void
 print_option(const struct proxy_option *option)
 {
 	const char *allowed = option->allowed;
-	char name[64];
+	char name[64], range[256];
 
 	snprintf(name, sizeof name, "%s", option->name);
 	arguments_spell(name);
 	/* The library takes text, the program the name of a file. */
 	if (strcmp(name, "retry-list") == 0)
 		allowed = "a file; a line each: METHOD path-pattern";
-	printf("  --%-22s %s\n", name, option->help);
-	print_allowed(allowed, option->value);
+	printf("  --%-22s ", name);
+	print_folded(27, option->help);
+	snprintf(range, sizeof range, "(%s%s%s)", allowed,
+	    *option->value != '\0' ? "; default " : "", option->value);
+	printf("%27s", "");
+	print_folded(27, range);
 }
 
 static void
@@ -90,12 +88,12 @@ print_log(void)
 	    "                beyond %d bytes it ends in ...\n"
 	    "  why           the code in words\n"
 	    "Who: C the client is gone, c it took too long; U the backend, u it"
-	    " took too long;\n"
-	    "P the request was refused; I the proxy lacks something. When: R its"
-	    " request was\n"
-	    "read; C connecting; S sending it; H waiting for the response; D"
-	    " relaying it;\n"
-	    "T in a tunnel.\n",
+	    " took too\n"
+	    "long; P the request was refused; I the proxy lacks something. When:"
+	    " R its\n"
+	    "request was read; C connecting; S sending it; H waiting for the"
+	    " response;\n"
+	    "D relaying it; T in a tunnel.\n",
 	    LINE_REQUEST_MAX);
 }
 

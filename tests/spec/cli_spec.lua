@@ -184,12 +184,13 @@ describe("closerace run", function()
   it("wrong usage ends with 2 and says what was expected", function()
     for options, message in pairs {
       [""] = "no script given",
-      ["--quite"] = "unknown option '--quite'; allowed: --repeat",
-      ["--repeat"] = "got nothing",
-      ["--repeat 0 x.lua"] = "got 0",
-      ["--repeat 1.5 x.lua"] = "got 1.5",
-      ["--repeat -1 x.lua"] = "got -1",
-      ["--repeat often x.lua"] = "got often",
+      ["--quite"] = "unknown option '--quite'; did you mean --quiet?",
+      ["--zzz"] = "unknown option '--zzz'; allowed: --repeat",
+      ["--repeat"] = "--repeat: a value is missing",
+      ["--repeat 0 x.lua"] = "got '0'",
+      ["--repeat 1.5 x.lua"] = "got '1.5'",
+      ["--repeat -1 x.lua"] = "got '-1'",
+      ["--repeat often x.lua"] = "got 'often'",
     } do
       local result = shell.run(closerace .. " run " .. options)
       assert.equal(2, result.status)
@@ -229,7 +230,7 @@ describe("closerace run", function()
     assert.equal(1, result.status)
     assert.truthy(result.stdout:find "^VARIED +a ")
     has(result.stdout, "3 times:")
-    has(result.stdout, "1 times:")
+    has(result.stdout, "1 time:")
     has(result.stdout, "v clean told 200")
     has(result.stdout, "v ghost told reset")
     has(result.stdout, "1 varied")
@@ -349,8 +350,10 @@ describe("closerace run, interrupted,", function()
   for _, second in ipairs { "INT", "TERM" } do
     it(("is ended at once by a second one (%s) from elsewhere"):format(second), function()
       local file = shell.write(shell.folder() .. "/a.lua", [[
-        io.stderr:write "ready\n"
-        pcall(function() while true do end end)
+        pcall(function()
+          io.stderr:write "ready\n"
+          while true do end
+        end)
         io.stderr:write "interrupted once\n"
         for _ = 1, 1 << 32 do end
         io.stderr:write "went on\n"

@@ -8,6 +8,7 @@ local function install(settings)
   local result = shell.run(("cd %s && %s install B=%s %s"):format(
     shell.quoted(shell.checkout), shell.make, shell.quoted(BUILD), settings))
   assert.equal(0, result.status, result.stderr)
+  return result.stdout
 end
 
 local SPEC = [[
@@ -27,11 +28,11 @@ end)
 ]]
 
 describe("make install", function()
-  local prefix, modules
+  local prefix, modules, said
 
   setup(function()
     prefix = shell.folder() .. "/prefix"
-    install("PREFIX=" .. prefix)
+    said = install("PREFIX=" .. prefix)
     modules = ([[
 return { _all = {
   lpath = "%s/share/lua/5.4/?.lua;%s/share/lua/5.4/?/init.lua",
@@ -75,6 +76,15 @@ return { _all = {
     local result = shell.run(("cd / && %s/bin/closerace run %s"):format(prefix, script))
     assert.equal(0, result.status, result.stdout)
     assert.truthy(result.stdout:find "^ok ")
+  end)
+
+  it("says where Lua finds it: what it says can be typed", function()
+    local exports = {}
+    for line in said:gmatch "[^\n]+" do exports[#exports + 1] = line:match "^  (export .*)$" end
+    local load = "lua5.4 -e 'print(require(\"closerace\").version, package.searchpath(\"closerace\", package.path))'"
+    local result = shell.run(("cd / && env -u LUA_PATH -u LUA_CPATH sh -c %s"):format(
+      shell.quoted(table.concat(exports, "\n") .. "\n" .. load)))
+    assert.equal(("%s\t%s/share/lua/5.4/closerace/init.lua\n"):format(race.version, prefix), result.stdout)
   end)
 
   it("gives programs that find each other", function()

@@ -492,7 +492,7 @@ describe("closing a lab", function()
     proxy:hold "sending"
     client:start { path = "/y" }
     local held = proxy:wait "sending"
-    lab:close()
+    assert.error_matches(function() lab:close() end, "proxy 1 still holds the request '' at upstream.sending")
     local calls = {
       lab = { lab, { "backend" }, { "proxy" }, { "client" }, { "sut" }, { "verdict", "x" }, { "trace" },
         { "deadline", 1 }, { "advance", 1 }, { "now" }, { "task", print } },

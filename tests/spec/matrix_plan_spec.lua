@@ -176,7 +176,7 @@ end)
 describe("a cell's id", function()
   local wrong = {
     ["get/reused/arrival/rst/crossing/none"] = "has 6 parts",
-    ["got/reused/arrival/rst/crossing/none/cl"] = "request: 'got' is unknown; allowed: get, ",
+    ["got/reused/arrival/rst/crossing/none/cl"] = "request: 'got' is unknown; did you mean get? allowed: get, ",
     ["get/reused/arrival/bang/crossing/none/cl"] = "ending: 'bang' is unknown; allowed: fin, rst",
     ["get/reused/arrival@3/rst/crossing/none/cl"] = "arrival: takes no byte offset",
     ["get/reused/request_byte/rst/caused/none/cl"] = "a byte offset is needed",
@@ -184,7 +184,7 @@ describe("a cell's id", function()
     ["get/reused/request_byte@x/rst/caused/none/cl"] = "a byte offset is needed",
     ["get/reused/accept/rst/caused/none/cl"] = "there is no such cell: accept needs a fresh connection",
     ["get/reused/arrival/rst/caused/none/cl"] = "there is no such cell: a point is reached in its own orders",
-    [""] = "has 1 parts",
+    [""] = "has 1 part",
   }
   for id, sentence in pairs(wrong) do
     it(("'%s' is refused with a reason"):format(id), function()
@@ -222,7 +222,7 @@ describe("race.matrix", function()
 
   local wrong = {
     { { reqest = "get" }, "unknown option 'reqest'; allowed: request, " },
-    { { request = "got" }, "request: 'got' is unknown; allowed: all, get, " },
+    { { request = "got" }, "request: 'got' is unknown; did you mean get? allowed: all, get, " },
     { { request = {} }, "request: no name is given" },
     { { request = 3 }, "request: expected a list of names" },
     { { shard = "0/3" }, "shard: expected I/N with I from 1 to N, got '0/3'" },

@@ -2,15 +2,16 @@
 
 local arguments = require "closerace.command.arguments"
 local paint = require "closerace.paint"
+local plain = require "closerace.plain"
 local row = require "closerace.matrix.row"
 local rows = require "closerace.command.rows"
 
 local USAGE = [[
 usage: closerace diff [OPTION]… OLD NEW
 
-Compares two runs of the matrix (closerace matrix --save FILE, or --format jsonl)
-cell by cell, and shows those whose outcome changed.  Where a file has the rows of
-several systems, each is compared with the one of the same name.
+Compares two runs of the matrix (closerace matrix --save FILE, or --format
+jsonl) cell by cell, and shows those whose outcome changed.  Where a file has
+the rows of several systems, each is compared with the one of the same name.
 
   worse      the client fares worse, a rule is broken, or the cell failed
   better     the opposite
@@ -172,6 +173,6 @@ return function(args)
   end
   local good, status = pcall(compare, rest[1], rest[2], run)
   if good then return status end
-  io.stderr:write("closerace diff: ", tostring(status), "\n")
+  io.stderr:write("closerace diff: ", plain(status), "\n")
   return 2
 end

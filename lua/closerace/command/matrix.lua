@@ -7,14 +7,17 @@ local arguments = require "closerace.command.arguments"
 local axes = require "closerace.matrix.axes"
 local core = require "closerace.core"
 local trouble = require "closerace.trouble"
+local count_of = require "closerace.count"
+local fold = require "closerace.fold"
 local impossible = require "closerace.matrix.impossible"
 local system = require "closerace.command.system"
 
 local USAGE = [[
 usage: closerace matrix [OPTION]…
 
-Plays every close race there is against a proxy, our own or others, one after the
-other, says what became of each request, and which rules of the RFCs were broken.
+Plays every close race there is against a proxy, our own or others, one after
+the other, says what became of each request, and which rules of the RFCs were
+broken.
 
 which cells
 %s
@@ -22,7 +25,8 @@ which cells
   --stride N         with --full: every N-th offset
   --shard I/N        the I-th of N shares; closerace merge puts them together
   --rules            what is left out, and why; plays nothing
-  LIST is names with commas between; `all`, and for --order `held`, stand for many.
+  LIST is names with commas between; `all`, and for --order `held`, stand for
+  many.
 
 how
   -j, --jobs N       so many processes
@@ -30,10 +34,10 @@ how
   --strict           advice fails the run, too
 
 what is written
-  --format FORMAT    table (default), compare, jsonl, tap, junit; may be repeated
-  --compare          the same as --format compare: a line a cell, a column a system
+%s
+  --compare          the same as --format compare: a line a cell, a column a
+                     system
   --differences      with it: only cells in which systems differ
-  -o, --output FILE  where the format before it goes
   --save FILE        a baseline for closerace diff
   -q, --quiet        no progress
   --help             this text
@@ -41,16 +45,19 @@ what is written
 the system under test
 %s
 
-exit status: 0 all held; 1 a violation, an outcome that varied, a cell that failed, or
-no race took place at all; 2 wrong usage; 77 everything was skipped; 130 interrupted
+Tables are as wide as the terminal, or $COLUMNS; 80 columns elsewhere.
+
+exit status: 0 all held; 1 a violation, an outcome that varied, a cell that
+failed, or no race took place at all; 2 wrong usage; 70 the machine lacks
+something; 77 everything was skipped; 130 interrupted
 ]]
 
 local function help_of_axes()
   local lines = {}
   for i, axis in ipairs(axes.names) do
-    lines[i] = ("  --%-16s %s"):format(axis .. " LIST", axis == "order"
+    lines[i] = fold.option(("--%s LIST"):format(axis), axis == "order"
       and "settled, crossing, caused, close-first, request-first, held:CHECKPOINT#ATTEMPT"
-      or table.concat(axes.words(axis), ", "))
+      or table.concat(axes.words(axis), ", "), 21)
   end
   return table.concat(lines, "\n")
 end
@@ -76,7 +83,7 @@ local function read(args)
     { name = "jobs", short = "j", value = "N", read = arguments.count, set = option "jobs" },
     { name = "repeat", value = "N", read = arguments.count, set = option "times" },
     { name = "strict", set = flag "strict" },
-    { name = "compare", set = function() table.insert(run.outputs, { format = "compare" }) end },
+    { name = "compare", set = function() Outputs.pair(run.outputs, "format", "compare") end },
     { name = "differences", set = flag "differences" },
     { name = "save", value = "FILE", set = flag "save" },
     { name = "quiet", short = "q", set = flag "quiet" },
@@ -112,10 +119,12 @@ local function make_all(list, options, sums)
     elseif core.is_interrupted() then
       return nil, "interrupted"
     elseif one.is_ours then
-      return nil, tostring(matrix)
+      return nil, system.plain(matrix)
+    elseif system.lacks_program(one, matrix) then
+      return nil, ("%s: %s"):format(one.name, system.plain(matrix))
     else
       sums.n_dead = sums.n_dead + 1
-      io.stderr:write(("closerace matrix: %s: %s\n"):format(one.name, tostring(matrix)))
+      io.stderr:write(("closerace matrix: %s: %s\n"):format(one.name, system.plain(matrix)))
     end
   end
   return matrices
@@ -169,7 +178,7 @@ local function run_matrices(matrices, options, run, sums)
     return 2
   end
   local outputs <close> = result
-  if not run.quiet then io.stderr:write(("%d cells against %s\n"):format(n, names_of(matrices))) end
+  if not run.quiet then io.stderr:write(("%s against %s\n"):format(count_of(n, "cell"), names_of(matrices))) end
   local progress = Progress.new(n, run.quiet)
   local good, err = pcall(play, matrices, outputs, progress)
   progress:stop()
@@ -192,7 +201,7 @@ return function(args)
     io.stderr:write(run, "\n")
     return 2
   elseif run.help then
-    io.write(USAGE:format(help_of_axes(), system.help()))
+    io.write(USAGE:format(help_of_axes(), Outputs.HELP, system.help()))
     return 0
   elseif run.rules then
     show_rules()

@@ -2,6 +2,8 @@
 
 local Outputs = require "closerace.command.outputs"
 local arguments = require "closerace.command.arguments"
+local count_of = require "closerace.count"
+local plain = require "closerace.plain"
 local row = require "closerace.matrix.row"
 local rows = require "closerace.command.rows"
 local system = require "closerace.command.system"
@@ -10,22 +12,21 @@ local USAGE = [[
 usage: closerace merge [OPTION]… FILE…
 
 Puts the JSON Lines of several shares together (closerace matrix --shard I/N
---format jsonl -o FILE), in the order of their cells, system by system, and reports
-them as one run.  A cell that two files tell differently has varied.
+--format jsonl -o FILE), in the order of their cells, system by system, and
+reports them as one run.  A cell that two files tell differently has varied.
 
-  --format FORMAT    table (default), jsonl, tap, junit; may be repeated
-  -o, --output FILE  where the format before it goes
+%s
   --save FILE        a baseline for closerace diff
   --strict           advice fails the run, too
   --help             this text
 
-exit status: 0 all held; 1 a violation, an outcome that varied, or cells that are
-missing; 2 wrong usage
+exit status: 0 all held; 1 a violation, an outcome that varied, or cells that
+are missing; 2 wrong usage
 ]]
 
 local function another_run(path, cell, one, all)
-  error(("%s: %s: it is of another run (%s, %d cells) than the files before (%s, %d cells)"):format(
-    path, cell, one.name, one.of, all[1].name, all[1].of), 0)
+  error(("%s: %s: it is of another run (%s, %s) than the files before (%s, %s)"):format(
+    path, cell, one.name, count_of(one.of, "cell"), all[1].name, count_of(all[1].of, "cell")), 0)
 end
 
 --- What is known of the cells of a row's system; they are counted for each system.
@@ -102,7 +103,8 @@ local function merge(paths, run)
   write(all, outputs)
   outputs:finish { ms = ms }
   if n == of then return outputs:status(run.strict) end
-  io.stderr:write(("closerace merge: %d of %d cells are missing\n"):format(of - n, of))
+  io.stderr:write(("closerace merge: %d of %s %s missing\n"):format(
+    of - n, count_of(of, "cell"), of - n == 1 and "is" or "are"))
   return 1
 end
 
@@ -114,7 +116,7 @@ return function(args)
   spec[#spec + 1] = { name = "help", short = "h", set = function() run.help = true end }
   local rest, why = arguments.parse("closerace merge", args, spec)
   if rest and run.help then
-    io.write(USAGE)
+    io.write(USAGE:format(Outputs.HELP))
     return 0
   end
   if rest and #rest == 0 then why = "closerace merge: no file given; see closerace merge --help" end
@@ -128,6 +130,6 @@ return function(args)
   end
   local good, status = pcall(merge, rest, run)
   if good then return status end
-  io.stderr:write("closerace merge: ", tostring(status), "\n")
+  io.stderr:write("closerace merge: ", plain(status), "\n")
   return 2
 end

@@ -13,9 +13,9 @@ local USAGE = [[
 usage: closerace natural [OPTION]…
 
 Counts what becomes of requests that meet a natural race: a backend with a short
-keep-alive timeout closes the idle connection, unannounced, by close(2), a moment
-after its answer, while the client goes on with its next request.  Nobody decides
-who wins, and time is real: what comes of it are rates, not certainties.
+keep-alive timeout closes the idle connection, unannounced, by close(2), a
+moment after its answer, while the client goes on with its next request.  Nobody
+decides who wins, and time is real: what comes of it are rates, not certainties.
 
 what is played
   --trials N         of each series: system, request and time (default 1000)
@@ -23,8 +23,9 @@ what is played
                      (default 0.2,0.5,1)
   --request LIST     the client's next request (default get,post-small):
 %s
-  --seed N           decides when the client goes on: at once, or up to twice the
-                     backend's timeout later (default: another one each time)
+  --seed N           decides when the client goes on: at once, or up to twice
+                     the backend's timeout later (default: another one each
+                     time)
   LIST is values with commas between.
 
 what is written
@@ -36,8 +37,8 @@ what is written
 the system under test, here a program in any case
 %s
 
-exit status: 0 all was played; 1 a system did not start, or ended; 2 wrong usage;
-77 everything was skipped; 130 interrupted
+exit status: 0 all was played; 1 a system did not start, or ended; 2 wrong
+usage; 77 everything was skipped; 130 interrupted
 ]]
 
 -- A server's timeout may be of any length; whoever waits for it has to sit through all of it, again and again.

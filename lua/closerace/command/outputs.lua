@@ -2,7 +2,9 @@
 
 local Baseline = require "closerace.command.baseline"
 local core = require "closerace.core"
+local fold = require "closerace.fold"
 local formats = require "closerace.format"
+local paint = require "closerace.paint"
 
 local Outputs = {}
 Outputs.__index = Outputs
@@ -35,7 +37,8 @@ function Outputs.open(list, save, context)
   for _, output in ipairs(list) do
     local file = output.path and open_file(output.path) or io.stdout
     if output.path then table.insert(self.files, file) end
-    table.insert(self.formats, formats[output.format].new(writer(self, file, output.path), context))
+    local columns = output.path and fold.COLUMNS or paint.columns
+    table.insert(self.formats, formats[output.format].new(writer(self, file, output.path), context, columns))
   end
   if save then
     -- What is no file (/dev/stdout, a pipe) is written to, and not replaced.
@@ -113,24 +116,39 @@ function Outputs.failure_test(strict)
   end
 end
 
---- Options that say where rows go, for arguments.parse.
+--- Say of the pair of a format and a file that is made last; a pair that has that already is complete, and another one
+-- is begun.
+function Outputs.pair(list, name, value)
+  if #list == 0 or list[#list][name] or (list[#list].format and list[#list].path) then list[#list + 1] = {} end
+  list[#list][name] = value
+end
+
+--- Options that say where rows go, for arguments.parse.  A format and a file that stand beside one another belong
+-- together, whichever comes first.
 function Outputs.options(list)
   return {
     { name = "format", value = table.concat(formats.names, "|"),
       read = require("closerace.command.arguments").word(formats.names),
-      set = function(word) list[#list + 1] = { format = word } end },
-    { name = "output", short = "o", value = "FILE", set = function(path)
-      if #list == 0 or list[#list].path then list[#list + 1] = { format = "table" } end
-      list[#list].path = path
-    end },
+      set = function(word) Outputs.pair(list, "format", word) end },
+    { name = "output", short = "o", value = "FILE", set = function(path) Outputs.pair(list, "path", path) end },
   }
 end
+
+-- What help says of them.
+Outputs.HELP = [[
+  --format FORMAT    table, compare, jsonl, tap or junit; may be repeated
+  -o, --output FILE  where the --format beside it goes; without one, a table.
+                     What has no file goes to stdout; where nothing does, a
+                     table does]]
 
 --- People get a table where nothing else goes to stdout; two formats cannot both go there.
 -- @return true, or nil and a sentence
 function Outputs.settle(list)
   local n = 0
-  for _, output in ipairs(list) do n = n + (output.path and 0 or 1) end
+  for _, output in ipairs(list) do
+    output.format = output.format or "table"
+    n = n + (output.path and 0 or 1)
+  end
   if n == 0 then list[#list + 1] = { format = "table" } end
   if n > 1 then return nil, "only one --format can go to stdout; give the others a file with -o" end
   return true

@@ -11,13 +11,15 @@ function rows.read(path)
   if not file then error(why, 0) end
   local n = 0
   return function()
-    local line = file:read "l"
+    local line, wrong = file:read "l"
+    if wrong then error(("%s: %s"):format(path, wrong), 0) end
     if line == nil then
       if file ~= io.stdin then file:close() end
       return nil
     end
     n = n + 1
-    local r, wrong = row.decode(line)
+    local r
+    r, wrong = row.decode(line)
     if not r then error(("%s:%d: %s"):format(path, n, wrong), 0) end
     return r
   end

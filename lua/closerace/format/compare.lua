@@ -1,14 +1,16 @@
 --- Systems beside one another: a line a cell, a column a system.
 
 local judge = require "closerace.matrix.judge"
+local count_of = require "closerace.count"
+local fold = require "closerace.fold"
 local paint = require "closerace.paint"
 
 local Compare = {}
 Compare.__index = Compare
 
-function Compare.new(write, context)
+function Compare.new(write, context, columns)
   return setmetatable({
-    write = write, only_differences = context.differences, systems = {}, cells = {}, boxes = {},
+    write = write, width = columns, only_differences = context.differences, systems = {}, cells = {}, boxes = {},
   }, Compare)
 end
 
@@ -65,34 +67,70 @@ local function letter(i)
   return string.char(65 + (i - 1) % 26) .. (round > 0 and round or "")
 end
 
-function Compare:finish(sums)
-  local n = #self.systems
+--- The cells to be shown, in their order, and how wide their ids and each system's boxes are.
+local function choose(self)
+  local n, shown, id_width, widths = #self.systems, {}, 4, {}
   table.sort(self.cells, function(a, b) return a.n < b.n end)
-  local shown, width = {}, 4
-  local widths = {}
   for i = 1, n do widths[i] = #letter(i) end
   for _, cell in ipairs(self.cells) do
     local boxes = self.boxes[cell.id]
     if not self.only_differences or differ(boxes, n) then
       shown[#shown + 1] = cell
-      width = math.max(width, #cell.id)
+      id_width = math.max(id_width, #cell.id)
       for i = 1, n do widths[i] = math.max(widths[i], boxes[i] and #boxes[i].text or 0) end
     end
   end
-  for i, system in ipairs(self.systems) do self.write(("%s  %s\n"):format(letter(i), system)) end
-  local head = paint.pad("cell", width)
-  for i = 1, n do head = head .. "  " .. paint.pad(letter(i), widths[i]) end
-  self.write("\n" .. paint.text((head:gsub(" +$", "")), "bold") .. "\n")
+  return shown, id_width, widths
+end
+
+--- A line a cell, a column a system.
+local function show_wide(self, shown, id_width, widths)
+  local head = paint.pad("cell", id_width)
+  for i, width in ipairs(widths) do head = head .. "  " .. paint.pad(letter(i), width) end
+  self.write(paint.text((head:gsub(" +$", "")), "bold") .. "\n")
   for _, cell in ipairs(shown) do
-    local parts = { paint.pad(cell.id, width) }
-    for i = 1, n do
+    local parts = { paint.pad(cell.id, id_width) }
+    for i, width in ipairs(widths) do
       local box = self.boxes[cell.id][i] or { text = "" }
-      parts[i + 1] = paint.text(paint.pad(box.text, widths[i]), box.colour)
+      parts[i + 1] = paint.text(paint.pad(box.text, width), box.colour)
     end
     self.write((table.concat(parts, "  "):gsub(" +$", "")) .. "\n")
   end
-  self.write(("\n%d of %d cells%s; %d violations, %d advice; %.1f s\n"):format(#shown, #self.cells,
-    self.only_differences and " differ" or "", sums.violations, sums.advice, sums.ms / 1000))
+end
+
+--- A cell's id, and below it what came of it, each with its system's letter.
+local function show_narrow(self, shown, widths)
+  for _, cell in ipairs(shown) do
+    self.write(paint.text(cell.id, "bold") .. "\n")
+    local line, room = "", self.width
+    for i, width in ipairs(widths) do
+      local box = self.boxes[cell.id][i] or { text = "" }
+      local size = 2 + #letter(i) + 1 + width
+      if room < size and line ~= "" then
+        self.write((line:gsub(" +$", "")) .. "\n")
+        line, room = "", self.width
+      end
+      line = ("%s  %s %s"):format(line, letter(i), paint.text(paint.pad(box.text, width), box.colour))
+      room = room - size
+    end
+    self.write((line:gsub(" +$", "")) .. "\n")
+  end
+end
+
+function Compare:finish(sums)
+  local shown, id_width, widths = choose(self)
+  local total = id_width
+  for _, width in ipairs(widths) do total = total + 2 + width end
+  for i, system in ipairs(self.systems) do self.write(("%s  %s\n"):format(letter(i), system)) end
+  self.write "\n"
+  if total <= self.width then
+    show_wide(self, shown, id_width, widths)
+  else
+    show_narrow(self, shown, widths)
+  end
+  self.write("\n" .. fold.text("", ("%d of %s%s; %s, %d advice; %.1f s"):format(#shown, count_of(#self.cells, "cell"),
+    self.only_differences and " differ" or "", count_of(sums.violations, "violation"), sums.advice, sums.ms / 1000),
+    2, self.width) .. "\n")
 end
 
 return Compare

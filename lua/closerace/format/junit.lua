@@ -15,7 +15,17 @@ local function escaped(text)
   return (tostring(text):gsub("[%c&<>\"]", function(c) return entities[c] or " " end))
 end
 
-local function body_of(self, r)
+--- What became of a cell, in a line; nil where nothing did.
+local function outcome_of(r)
+  if not r.verdict then return nil end
+  local next_one = r.next and ("; the next request: %s, told %s, attempts %d"):format(
+    r.next, r.next_told, r.next_attempts) or ""
+  return ("%s, told %s, executed %d, attempts %d; race %s%s"):format(
+    r.verdict, r.told, r.executed, r.attempts, r.decided, next_one)
+end
+
+--- What a CI server takes for a failure, or for skipped; "" where it is neither.
+local function trouble_of(self, r)
   if self.matrix.is_failure(r) then
     self.failures = self.failures + 1
     local rule = judge.rules[r.rule]
@@ -28,14 +38,17 @@ local function body_of(self, r)
     self.skipped = self.skipped + 1
     return ('<skipped message="%s"/>'):format(escaped(r.state .. ": " .. r.why))
   end
+  return ""
 end
 
 function Junit:row(r)
-  local body = body_of(self, r)
+  local body, outcome = trouble_of(self, r), outcome_of(r)
+  if outcome then body = ("%s<system-out>%s</system-out>"):format(body, escaped(outcome)) end
   self.ms = self.ms + (r.ms or 0)
   local open = ('<testcase classname="%s" name="%s" time="%.6f"'):format(
     escaped("closerace." .. r.request), escaped(r.cell), (r.ms or 0) / 1000)
-  self.cases[#self.cases + 1] = body and ("    %s>%s</testcase>\n"):format(open, body) or ("    %s/>\n"):format(open)
+  self.cases[#self.cases + 1] = body ~= "" and ("    %s>%s</testcase>\n"):format(open, body)
+    or ("    %s/>\n"):format(open)
 end
 
 function Junit:finish()

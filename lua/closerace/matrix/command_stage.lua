@@ -6,6 +6,7 @@
 local axes = require "closerace.matrix.axes"
 local buffers = require "closerace.matrix.buffers"
 local core = require "closerace.core"
+local count_of = require "closerace.count"
 local plan = require "closerace.matrix.plan"
 
 local Stage = {}
@@ -94,7 +95,7 @@ end
 local function clear(stage)
   stage:close()
   stage.lab = core.lab { deadline_ms = 60000, timeline = stage.timeline, private = true }
-  stage.backend, stage.gate = stage.lab:backend(), stage.lab:backend()
+  stage.backend, stage.gate = stage.lab:backend(), stage.lab:backend { name = "gate" }
   stage.watcher = stage.lab:client { to = stage.backend }
   stage.target, stage.waiting, stage.n_ended = nil, nil, 0
 end
@@ -180,7 +181,7 @@ local function is_other(request, sent)
   end
   local body = request.body or ""
   if (sent.content > 0) ~= (#body > 0) then
-    return ("sends %d bytes of content; the request %s has %d"):format(sent.content, request.name, #body)
+    return ("sends %s of content; the request %s has %d"):format(count_of(sent.content, "byte"), request.name, #body)
   end
 end
 
@@ -207,6 +208,12 @@ local function measure(stage, request, response)
   local other = is_other(request, sent)
   if other then fail(stage, "%s", other) end
   if not sent.answered_whole then fail(stage, "ends before it was answered") end
+  if stage.system.answers then
+    tell(stage)
+    if stage.lab:verdict("v").name == "garbled" then
+      fail(stage, "writes %s to stdout, which is not the answer's body", count_of(#target.output, "byte"))
+    end
+  end
   return {
     request = sent.read, head = sent.head, response = sent.answered,
     line = #request.method + 1 + #sent.path + #" HTTP/1.1\r\n", n_carried = sent.request - 1,
@@ -348,7 +355,8 @@ local function lacks_connection(system, cell)
   elseif warms and warms > 0 and not is_later then
     return "the command line has $WARM: its request is not the first"
   elseif warms and uses > 0 and warms ~= uses then
-    return ("the command line has %d times $WARM: %d are needed"):format(warms, uses)
+    return ("the command line has $WARM %s: it is needed %s"):format(
+      count_of(warms, "time"), count_of(uses, "time"))
   elseif not system.waits and cell.point.name == "idle" then
     return "the command line has no $GATE: nobody knows when its connection is idle"
   end

@@ -2,7 +2,10 @@
 -- The manual is docs/matrix.md.
 
 local core = require "closerace.core"
+local count_of = require "closerace.count"
 local axes = require "closerace.matrix.axes"
+local nearest = require "closerace.nearest"
+local plain = require "closerace.plain"
 local planning = require "closerace.matrix.plan"
 local play = require "closerace.matrix.play"
 local row = require "closerace.matrix.row"
@@ -14,8 +17,8 @@ local Matrix = {}
 Matrix.__index = Matrix
 
 local known = {
-  system = true, proxy = true, sut = true, proxy_cmd = true, client_cmd = true, client_request = true, full = true,
-  stride = true, shard = true, jobs = true, times = true,
+  system = true, proxy = true, sut = true, proxy_cmd = true, client_cmd = true, client_request = true,
+  client_answer = true, full = true, stride = true, shard = true, jobs = true, times = true,
 }
 for _, axis in ipairs(axes.names) do known[axis] = true end
 
@@ -43,7 +46,8 @@ local function read_axis(axis, value)
     elseif axes[axis][name] then
       wanted[name] = true
     else
-      fail("%s: '%s' is unknown; allowed: all, %s", axis, tostring(name), table.concat(axes.words(axis), ", "))
+      fail("%s: '%s' is unknown; %sallowed: all, %s", axis, tostring(name),
+        nearest.hint(tostring(name), axes.words(axis)), table.concat(axes.words(axis), ", "))
     end
   end
   if next(wanted) == nil then fail("%s: no name is given", axis) end
@@ -74,7 +78,9 @@ local function read_system(options)
     if options[option] ~= nil then given[#given + 1] = option end
   end
   if #given > 1 then fail("%s: only one of them can be the system", table.concat(given, ", ")) end
-  if options.client_request ~= nil and options.client_cmd == nil then fail("client_request: goes with client_cmd") end
+  for _, option in ipairs { "client_request", "client_answer" } do
+    if options[option] and options.client_cmd == nil then fail("%s: goes with client_cmd", option) end
+  end
   if options.system then return options.system end
   if options.proxy ~= nil and type(options.proxy) ~= "table" then fail("proxy: expected a table of options") end
   local system, why
@@ -83,7 +89,8 @@ local function read_system(options)
   elseif options.proxy_cmd ~= nil then
     system, why = systems.command(tostring(options.proxy_cmd))
   elseif options.client_cmd ~= nil then
-    system, why = systems.client_command(tostring(options.client_cmd), options.client_request)
+    system, why = systems.client_command(
+      tostring(options.client_cmd), options.client_request, options.client_answer)
   else
     system = systems.own(options.proxy or {})
   end
@@ -96,8 +103,8 @@ function Matrix.new(options)
   options = options or {}
   for name in pairs(options) do
     if not known[name] then
-      fail("unknown option '%s'; allowed: %s, proxy, sut, proxy_cmd, client_cmd, client_request, full, stride, shard, "
-        .. "jobs, times", tostring(name), table.concat(axes.names, ", "))
+      fail("unknown option '%s'; allowed: %s, proxy, sut, proxy_cmd, client_cmd, client_request, client_answer, full, "
+        .. "stride, shard, jobs, times", tostring(name), table.concat(axes.names, ", "))
     end
   end
   local wanted = {}
@@ -143,7 +150,7 @@ function Matrix:exclusions()
 end
 
 function Matrix:__tostring()
-  return ("matrix (%d cells, %s)"):format(self:count(), self.system.name)
+  return ("matrix (%s, %s)"):format(count_of(self:count(), "cell"), self.system.name)
 end
 
 -- ------------------------------------------------------------------------- playing --
@@ -189,7 +196,7 @@ end
 function Theatre:note(why)
   if core.is_interrupted() then error(why, 0) end
   trouble(why)
-  self.why = tostring(why)
+  self.why = plain(why)
   self:close()
 end
 

@@ -3,7 +3,9 @@
 -- of cells are counted, and shared out, without being made.
 
 local axes = require "closerace.matrix.axes"
+local count_of = require "closerace.count"
 local impossible = require "closerace.matrix.impossible"
+local nearest = require "closerace.nearest"
 
 local Plan = {}
 Plan.__index = Plan
@@ -24,7 +26,8 @@ local function parse_offset(text)
 end
 
 local function unknown(what, word, allowed)
-  return nil, ("%s: '%s' is unknown; allowed: %s"):format(what, word, table.concat(allowed, ", "))
+  return nil, ("%s: '%s' is unknown; %sallowed: %s"):format(
+    what, word, nearest.hint(word, allowed), table.concat(allowed, ", "))
 end
 
 --- The cell of an id, or nil and what is wrong with it.
@@ -33,9 +36,9 @@ local function parse(id)
   for part in (id .. "/"):gmatch "(.-)/" do parts[#parts + 1] = part end
   if #parts == #axes.names - 1 then parts[#axes.names] = parts[2] == "fresh" and "first" or "later" end
   if #parts ~= #axes.names then
-    return nil, ("'%s' has %d parts; a cell's id has %d or %d: "
+    return nil, ("'%s' has %s; a cell's id has %d or %d: "
       .. "request/connection/point[@N]/ending/order/second/response[/client]"):format(
-      id, #parts, #axes.names - 1, #axes.names)
+      id, count_of(#parts, "part"), #axes.names - 1, #axes.names)
   end
   local cell = {}
   for i, axis in ipairs(axes.names) do

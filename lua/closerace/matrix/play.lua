@@ -3,6 +3,7 @@
 
 local axes = require "closerace.matrix.axes"
 local core = require "closerace.core"
+local count_of = require "closerace.count"
 local row = require "closerace.matrix.row"
 
 local play = {}
@@ -45,7 +46,7 @@ local function play_undecided(once)
   end
   if #list == 1 then return first end
   table.sort(list)
-  for i, outcome in ipairs(list) do list[i] = ("%d times %s"):format(counts[outcome], outcome) end
+  for i, outcome in ipairs(list) do list[i] = ("%s %s"):format(count_of(counts[outcome], "time"), outcome) end
   return first, table.concat(list, "; ")
 end
 

@@ -1,5 +1,6 @@
 --- Drivers: what must be known of a program to put it under test.  They are data; docs/systems.md says in which form.
 
+local nearest = require "closerace.nearest"
 local shape = require "closerace.sut.shape"
 
 local drivers = {}
@@ -28,7 +29,8 @@ end
 function drivers.find(name)
   if name:find "/" or name:find "%.lua$" then return from_file(name) end
   if is_known[name] then return require("closerace.sut." .. name) end
-  return nil, ("'%s' is unknown; allowed: %s, or a driver's file"):format(name, table.concat(drivers.names, ", "))
+  return nil, ("'%s' is unknown; %sallowed: %s, or a driver's file"):format(
+    name, nearest.hint(name, drivers.names), table.concat(drivers.names, ", "))
 end
 
 local function word_of(value)
