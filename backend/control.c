@@ -191,6 +191,16 @@ on_daemon(evutil_socket_t fd, short what, void *arg)
 
 /* -------------------------------------------------------------- accepting -- */
 
+/* Something lies there that was not read yet: on a busy machine a request may
+ * have waited for longer than the others were silent. */
+static bool
+has_spoken(const struct conn *conn)
+{
+	char byte;
+
+	return recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 /* End the connection that has been without a request for longest; the daemon
  * finds that out by itself.  Where there is none, accept nobody for a while. */
 static void
@@ -200,7 +210,7 @@ make_room(struct control *c)
 	struct conn *conn;
 
 	TAILQ_FOREACH(conn, &c->conns, link)
-	if (!conn->shut)
+	if (!conn->shut && !has_spoken(conn))
 		break;
 	if (conn == NULL || now_ms() - conn->since_ms < GRACE_MS) {
 		event_del(c->events[LISTENER]);

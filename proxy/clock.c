@@ -7,20 +7,18 @@
 
 /* Most timers are moved or cancelled long before they are due, twice in every
  * request.  So that costs nothing: the event stays where it is, and when it
- * fires too early, it is added again for what is left.  For the same reason the
- * time of arming is that of the coarse clock, which is cheap, and behind by up
- * to a tick: taken as a tick more, it is never before the true time.  libevent
- * counts from such a time, too, and from the beginning of its pass.  So the
- * exact clock is asked whether the time has come, but only when an event has
- * fired.
+ * fires too early, it is added again for what is left.  The
+ * clock is the exact one: the coarse one is behind by a tick, and by more on a
+ * machine that is busy; libevent counts from such a time, and from the
+ * beginning of its pass.  So whether the time has come is asked again when an
+ * event has fired.
  */
 struct timer {
 	struct event *event;
 	proxy_fire_fn *fire;
 	void *arg;
-	int64_t tick_us; /* of the coarse clock */
-	int64_t due_us;	 /* 0: not armed */
-	int64_t set_us;	 /* when the event will fire; 0: it is not added */
+	int64_t due_us; /* 0: not armed */
+	int64_t set_us; /* when the event will fire; 0: it is not added */
 };
 
 static int64_t
@@ -30,11 +28,11 @@ us_of(struct timespec t)
 }
 
 static int64_t
-read_us(clockid_t clock)
+read_us(void)
 {
 	struct timespec t;
 
-	clock_gettime(clock, &t);
+	clock_gettime(CLOCK_MONOTONIC, &t);
 	return us_of(t);
 }
 
@@ -51,7 +49,7 @@ static void
 on_timeout(evutil_socket_t fd, short what, void *arg)
 {
 	struct timer *t = arg;
-	int64_t left_us = t->due_us - read_us(CLOCK_MONOTONIC);
+	int64_t left_us = t->due_us - read_us();
 
 	t->set_us = 0;
 	if (t->due_us == 0)
@@ -68,14 +66,10 @@ static void *
 timer_new(void *base, proxy_fire_fn *fire, void *fire_arg)
 {
 	struct timer *t = malloc(sizeof *t);
-	struct timespec tick = { 0 };
 
 	if (t == NULL)
 		return NULL;
-	clock_getres(CLOCK_MONOTONIC_COARSE, &tick);
-	*t = (struct timer){
-		.fire = fire, .arg = fire_arg, .tick_us = us_of(tick) + 1
-	};
+	*t = (struct timer){ .fire = fire, .arg = fire_arg };
 	t->event = evtimer_new(base, on_timeout, t);
 	if (t->event == NULL) {
 		free(t);
@@ -89,7 +83,7 @@ timer_arm(void *timer, int64_t ms)
 {
 	struct timer *t = timer;
 
-	t->due_us = read_us(CLOCK_MONOTONIC_COARSE) + t->tick_us + ms * 1000;
+	t->due_us = read_us() + ms * 1000;
 	if (t->set_us == 0 || t->due_us < t->set_us)
 		set(t, ms * 1000);
 }
@@ -116,7 +110,7 @@ timer_free(void *timer)
 static int64_t
 now_us(void *base)
 {
-	return read_us(CLOCK_MONOTONIC);
+	return read_us();
 }
 
 static int64_t

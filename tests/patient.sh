@@ -22,6 +22,12 @@ used() {
   for child in $(cat "/proc/$1"/task/*/children 2>/dev/null); do used "$child"; done
 }
 
+# A process and what descends from it.
+family() {
+  echo "$1"
+  for child in $(cat "/proc/$1"/task/*/children 2>/dev/null); do family "$child"; done
+}
+
 sum() {
   total=0
   for n in $(used "$1"); do total=$((total + n)); done
@@ -46,10 +52,11 @@ watch() {
     wait $nap
   done
   echo "patient.sh: it hangs, and is ended" >>"$output"
-  kill "$1" 2>/dev/null
+  family=$(family "$1")
+  kill $family 2>/dev/null
   sleep 10 & nap=$!
   wait $nap
-  kill -9 "$1" 2>/dev/null
+  kill -9 $family 2>/dev/null
 }
 
 "$@" >"$output" 2>&1 &

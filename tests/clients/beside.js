@@ -145,10 +145,10 @@ async function start() {
 
 async function start_valve(upstream) {
   const valve = spawn(program, ['--listen', '127.0.0.1:0', '--upstream', upstream],
-    { stdio: ['ignore', 'ignore', 'pipe'] });
+    { stdio: ['ignore', 'pipe', 'ignore'] });
   let said = '';
 
-  for await (const piece of valve.stderr) {
+  for await (const piece of valve.stdout) {
     said += piece;
     const match = /listening on ([\d.:]+)\n/.exec(said);
     if (match) return { valve, address: match[1] };

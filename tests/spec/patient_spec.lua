@@ -19,9 +19,12 @@ describe("a command that is run patiently", function()
   end)
 
   it("is ended where it, or what it has started, runs for ever without a word", function()
-    local result = run("PATIENT_BURNS_S=1 PATIENT_LOOK_S=1", "echo one; sh -c 'while :; do :; done' & wait")
-    assert.equal("one\npatient.sh: it hangs, and is ended\n", result.stdout)
+    local result = run("PATIENT_BURNS_S=1 PATIENT_LOOK_S=1",
+      "sh -c 'echo $$; while :; do :; done' & wait")
+    local pid, rest = result.stdout:match "^(%d+)\n(.*)$"
+    assert.equal("patient.sh: it hangs, and is ended\n", rest)
     assert.equal(143, result.status)
+    assert.equal("", shell.run(("grep -s '^State:.[RS]' /proc/%s/status"):format(pid)).stdout)
   end)
 
   it("may run for longer, as long as it says something", function()

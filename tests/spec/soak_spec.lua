@@ -79,7 +79,7 @@ local function facts(changes)
   return one
 end
 
-local SENT, RAN = { executed = 0, answered = 0 }, { executed = 1, answered = 0 }
+local SENT, RAN = { request = 1, executed = 0, answered = 0 }, { request = 1, executed = 1, answered = 0 }
 local DROPPED = { complete = false, closed = true, truncated = false, timeout = false }
 local TIMEOUT = { complete = false, closed = false, truncated = false, timeout = true }
 
@@ -94,16 +94,18 @@ describe("what a request must never come to", function()
       request = { method = "GET", idempotent = true } })
   end)
 
-  it("a POST that was sent twice, or one that was answered and sent again", function()
+  it("a POST that was sent twice, or a GET that was sent again once part of its answer was passed on", function()
     assert.truthy(told({ sendings = { SENT, RAN } }):find "R2")
     assert.truthy(told({ request = { idempotent = true },
-      sendings = { { executed = 1, answered = 9, whole = true }, RAN } }):find "R5")
+      sendings = { { executed = 1, answered = 9, whole = true, mark = 1 }, RAN } }):find "R5")
   end)
 
   it("a response that is garbled, unless nobody could tell", function()
     assert.equal("garbled", told { verdict = { name = "garbled" } })
-    local cut = { executed = 1, answered = 9, whole = true, mark = 1, ended = true, ending = "fin" }
+    local cut = { executed = 1, answered = 9, whole = true, mark = 1, ended = true, ending = "fin",
+      response_head = 5, until_close = false }
     assert.equal("garbled", told { verdict = { name = "garbled", reached = true }, sendings = { cut } })
+    cut.until_close = true
     assert.is_nil(told { verdict = { name = "garbled", reached = true }, sendings = { cut },
       request = { close_delimited = true } })
   end)

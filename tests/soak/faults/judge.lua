@@ -4,8 +4,11 @@ local rules = require "closerace.matrix.judge"
 
 local judge = {}
 
--- For the rules of the RFCs, a request stands in the place of a cell's own, and of its next one.
-local CELL = { order = { name = "caused" }, second = { name = "none" }, ending = {} }
+-- For the rules of the RFCs, a request stands in the place of a cell's own, and of its next one.  Any fault may have
+-- said a stale 408, and the ledger does not tell which: a repeat after the end of a used connection may be due to that.
+local CELL = {
+  order = { name = "caused" }, second = { name = "none" }, ending = { status = 408 }, connection = { uses = 0 },
+}
 local BROKEN = { "R2", "R5", "R8" }
 
 local function broken_rule(one)
@@ -13,13 +16,12 @@ local function broken_rule(one)
   -- Nothing was repeated, and nothing looks like what it is not: no rule can be broken.
   if #one.sendings < 2 and name ~= "garbled" and name ~= "phantom" then return nil end
   local cell = {
-    order = CELL.order, second = CELL.second, ending = CELL.ending,
-    request = one.request, response = { name = one.request.close_delimited and "close" or "cl" },
+    order = CELL.order, second = CELL.second, ending = CELL.ending, connection = CELL.connection, request = one.request,
   }
   local found = rules.findings(cell, {
     sendings = one.sendings, reply = one.reply, verdict = one.verdict, attempts = {},
     next_sendings = {}, next_reply = one.reply, next_verdict = one.verdict,
-  })
+  }, "proxy")
   for _, rule in ipairs(BROKEN) do
     if found[rule] == "broken" then return rule, found end
   end

@@ -219,7 +219,7 @@ local SAYS_AT = {
   arrival = { "stale", "stale", "interim", "junk", "half" },
   request_byte = BEFORE_ANSWER, request_line = BEFORE_ANSWER, request_head = BEFORE_ANSWER,
   request_end = BEFORE_ANSWER, interim = BEFORE_ANSWER,
-  executed = { "stale", "refusal", "second", "interim", "junk", "half" },
+  executed = { "refusal", "second", "interim", "junk", "half" },
   response_end = { "stale", "interim", "junk", "half" },
 }
 
@@ -241,6 +241,8 @@ local function add_say(random, fault, request, draft)
   local second = may_say_second(fault, request, draft) and random:percent(30)
   local kind = second and "second" or random:pick(SAYS_AT[fault.on])
   fault.say = random:pick(SAYS[kind])
+  -- Who says that nothing was received does not go on to execute it.
+  if kind == "stale" and fault.close == "half" then fault.close = "fin" end
   -- On a fresh connection a 408 is an answer (RFC 9110 15.5.9).
   if kind == "stale" and fault.on == "arrival" then fault.request = random:between(2, 4) end
 end
