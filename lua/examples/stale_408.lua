@@ -1,5 +1,5 @@
 -- A backend times out an idle connection and says so: 408, then FIN.  The 408 crosses a request, and it is not its
--- answer (R8, RFC 9110 15.5.9).
+-- answer: nothing of that was received, so it may be sent again, whatever its method (RFC 9110 15.5.9).
 local race = require "closerace"
 
 local STALE = "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -28,8 +28,8 @@ local reply, verdict = cross { method = "GET", path = "/item", id = "g1" }
 assert(reply.status == 200 and verdict.name == "clean")
 
 reply, verdict = cross { method = "POST", path = "/pay", id = "p1", body = "amount=10" }
-assert(reply.status == 502, "not 408: nobody timed out while reading this request")
-assert(verdict.name == "refused")
+assert(reply.status == 200, "not 408: nothing timed out while this request was read")
+assert(verdict.name == "clean")
 
 -- While nobody uses the connection, anything that it says retires it.
 local lab <close> = race.lab()

@@ -125,9 +125,9 @@ local function show_some(self, list, describe)
   self.write "\n"
 end
 
---- A heading whose first words are coloured.
+--- A heading whose first words are coloured.  Here and below, "\1" is a blank at which no line is broken.
 local function head_of(self, words, colour, text)
-  local line = fold.text(words .. " ", text, 2, self.width)
+  local line = fold.text(words .. " ", text, 2, self.width):gsub("\1", " ")
   self.write(paint.text(words, colour) .. line:sub(#words + 1) .. "\n")
 end
 
@@ -141,7 +141,7 @@ end
 local function report_rule(self, weight, name, rows)
   local rule = judge.rules[name]
   head_of(self, ("%s %s:"):format(weight, name), weight == "violation" and "red" or "yellow",
-    ("%s (%s), %s"):format(rule.says, rule.source, count_of(#rows, "time")))
+    ("%s (%s), %s"):format(rule.says, rule.source, (count_of(#rows, "time"):gsub(" ", "\1"))))
   show_some(self, own_first(rows, name), function(r) return outcome(r, name) end)
 end
 
@@ -358,7 +358,6 @@ function People:finish(summary)
   local is_red = summary.is_hollow or summary.violations + summary.varied + summary.failed > 0
   local colour = is_red and "red"
     or summary.advice > 0 and "yellow" or "green"
-  -- "\1" is a blank at which no line is broken.
   local line = fold.text("", ("%s of %s played%s against %s: %s; %.1f\1s"):format(
     summary.played, count_of(summary.n, "cell"), summary.interrupted and ", then interrupted," or "",
     self.matrix.system, verdict, summary.ms / 1000), 2, self.width):gsub("\1", " ")

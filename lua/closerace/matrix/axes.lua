@@ -152,13 +152,10 @@ end
 local that_wait = names { "get", "post-small" }
 
 --- Is a value among the chosen few?  Called with what stands in front of it in the id, too, and with itself.
--- @param kind      of system: "ours", "proxy" or "client"
--- @param is_asked  the request was asked for by name; the large one is chosen for an early refusal only (R9)
-function axes.is_chosen(axis, value, cell, kind, is_asked)
+-- @param kind  of system: "ours", "proxy" or "client"
+function axes.is_chosen(axis, value, cell, kind)
   local is_outside = kind ~= "ours"
-  if axis == "ending" and cell.request.name == "post-large" and not is_asked then
-    return value.status == 413
-  elseif axis == "order" and value.held then
+  if axis == "order" and value.held then
     return not is_outside and value.machine == "upstream" and value.attempt == 1
       and (cell.ending.name == "fin" or cell.ending.name == "rst")
   elseif axis == "response" then

@@ -89,8 +89,13 @@ end
 
 local function is_wanted(plan, axis, value, cell)
   local wanted = plan.wanted[axis]
+  -- The large body is chosen for an early refusal (R9); for more it has to be asked for.
+  if axis == "ending" and cell.request.name == "post-large" and not plan.full and not plan.wanted.request
+    and value.status ~= 413 then
+    return false
+  end
   if wanted then return wanted[value.name] end
-  return plan.full or axes.is_chosen(axis, value, cell, plan.kind, plan.wanted.request ~= nil)
+  return plan.full or axes.is_chosen(axis, value, cell, plan.kind)
 end
 
 --- Why the system cannot play a value; nil where it can.
