@@ -176,7 +176,8 @@ describe("HAProxy and Perlbal", function()
     local diff = shell.run(("%s diff %s/rows %s/changed"):format(closerace, folder, folder))
     assert.equal(1, diff.status)
     has(diff.stdout, ("worse    perlbal: %s\n         clean, "):format(cell))
-    has(diff.stdout, ("1 worse, 0 better, 0 avoided, 0 changed otherwise, 0 gone, 0 new, %d the same\n"):format(#rows - 1))
+    has(diff.stdout, ("1 worse, 0 better, 0 avoided, 0 changed otherwise, 0 gone, 0 new, %d the same\n"):format(
+      #rows - 1))
 
     shell.write(folder .. "/alone", lines_with(text, '"system":"perlbal"'))
     diff = shell.run(("%s diff -q %s/rows %s/alone"):format(closerace, folder, folder))
@@ -367,7 +368,8 @@ describe("a program that has a cell in hand still, on which its stage gave up,",
   end)
 
   it("is started anew where it was", function()
-    assert.same({ "get not reached 200", "post-small not reached 200" }, told_of "--request get,post-small --order close-first")
+    assert.same({ "get not reached 200", "post-small not reached 200" },
+      told_of "--request get,post-small --order close-first")
   end)
 end)
 
