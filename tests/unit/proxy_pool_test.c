@@ -98,7 +98,7 @@ answered_and_closed(const char *what, const char *answer, bool ends, bool warm)
 	static const char *const options[] = { "verify=options", "retry=never",
 		"retries=0", NULL };
 	struct stage *s = &stage;
-	int client, conn, fresh;
+	int client, conn = -1, fresh;
 
 	stage_open(s, options);
 	client = stage_client(s);
