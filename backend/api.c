@@ -13,7 +13,7 @@
 #include "backend/json.h"
 
 #define BODY_MAX    ((size_t)1 << 20)
-#define SWALLOW_MAX ((size_t)64 << 20) /* of a body that nobody wants */
+#define SWALLOW_MAX ((size_t)64 << 20) /* of a body that is not used */
 #define FAULT_TYPE  "text/x-closerace-fault"
 
 struct request {

@@ -110,7 +110,7 @@ void backend_clear_faults(struct backend *);
 
 const struct ledger *backend_ledger(const struct backend *);
 
-/* Keep no more than so many attempts; see ledger_bound().  Needs: nobody was
+/* Keep no more than so many attempts; see ledger_bound().  Needs: no connection was
  * accepted yet. */
 void backend_bound_ledger(struct backend *, size_t max);
 

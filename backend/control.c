@@ -202,7 +202,7 @@ has_spoken(const struct conn *conn)
 }
 
 /* End the connection that has been without a request for longest; the daemon
- * finds that out by itself.  Where there is none, accept nobody for a while. */
+ * finds that out by itself.  If there is none, stop accepting for a while. */
 static void
 make_room(struct control *c)
 {

@@ -123,7 +123,7 @@ void ledger_bound(struct ledger *, size_t max);
 size_t ledger_enter(struct ledger *, unsigned conn, unsigned request);
 
 /* The n-th attempt, to be written to.  LEDGER_NONE and one that was forgotten
- * are allowed and give an entry that nobody reads. */
+ * are allowed and give an entry that is never read. */
 struct ledger_attempt *ledger_edit(struct ledger *, size_t n);
 
 /* Fill in what is known of the request by now. */

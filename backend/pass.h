@@ -33,7 +33,7 @@ struct pass {
 bool pass_init(
     struct pass *, struct event_base *, void (*run)(struct pass_entry *));
 
-/* Needs: nobody waits.  All zero is allowed. */
+/* Needs: no connection waits.  All zero is allowed. */
 void pass_free(struct pass *);
 
 /* Run in the next pass, unless it waits already. */

@@ -207,7 +207,7 @@ has_reset(struct valve *v)
 }
 
 /* Nothing of what was on its way when its FIN left, or was sent since, has been
- * received: there was no socket any more, and nobody who could run it. */
+ * received: the socket was gone, and no process could run it. */
 static bool
 took_nothing_late(const struct valve *v)
 {

@@ -1,4 +1,4 @@
-/* place.h - an address in words: where to listen, or whom to connect to.
+/* place.h - an address in words: where to listen, or what to connect to.
  *
  *	127.0.0.1:3000		IPv4
  *	[::1]:3000		IPv6
