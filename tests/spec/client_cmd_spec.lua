@@ -382,6 +382,7 @@ describe("the whole matrix with curl", function()
       local state, order = line:match '"state":"([^"]*)"', line:match '"order":"([^"]*)"'
       -- It looks at its connection first: no request of its is lost to a close behind it.
       local is_missed = state == "not reached" and order == "request-first"
+        or state == "skipped" and not race.has "vanish" and line:find('"ending":"vanish"', 1, true) ~= nil
       assert.is_true(state == "ok" or state == "advice" or state == "broken" or is_missed, line)
     end
     assert.same({}, shell.names(folder))

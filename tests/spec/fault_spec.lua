@@ -12,7 +12,11 @@ local function play(faults, requests)
   for n, request in ipairs(requests) do
     statuses[n] = client:request(request).status or false
   end
-  return statuses, backend:ledger()
+  local seen = {}
+  for _, attempt in ipairs(backend:ledger()) do
+    if not attempt.unseen then seen[#seen + 1] = attempt end
+  end
+  return statuses, seen
 end
 
 local function numbered(n)
@@ -269,6 +273,8 @@ end)
 
 describe("what is sent to a connection that close(2) has left without anybody", function()
   it("is in the ledger", function()
+    local can, why = race.has "witness"
+    if not can then return pending(why) end
     local lab <close> = race.lab()
     local backend = lab:backend()
     local proxy = lab:proxy { to = backend }

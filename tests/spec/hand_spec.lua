@@ -60,7 +60,7 @@ describe("a connection", function()
           assert.equal(ending == "half" and 0 or s.unread, attempt.unread)
           assert.equal(s.executed or 0, attempt.executed)
         else
-          assert.is_nil(attempt)
+          assert.is_true(attempt == nil or attempt.unseen)
         end
 
         local seen = victim.listen(lab, exchange, listener, { s.rest })
