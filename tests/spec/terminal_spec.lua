@@ -1,6 +1,8 @@
 --- What a person sees: 80 columns, whole sentences, no places in our own source.
 local shell = require "shell"
 
+local race = require "closerace"
+
 local closerace = shell.program "closerace"
 
 local COMMANDS = { "matrix", "trial", "natural", "diff", "merge", "run", "list", "proxy", "backend", "request" }
@@ -16,7 +18,7 @@ end
 --- No line is longer, unless it is a command to be copied.
 local function fits(text, columns)
   for line in text:gmatch "[^\n]+" do
-    local is_command = line:find "^  closerace trial %S" and not line:find " # "
+    local is_command = line:find "^  closerace trial %S" and not line:find " # " or line:find "^ +sudo setcap "
     assert.is_true(is_command or utf8.len(line) <= columns, line)
   end
 end
@@ -229,6 +231,8 @@ describe("closerace trial", function()
   end)
 
   it("says that another race was played", function()
+    local can, why = race.has "vanish"
+    if not can then return pending(why) end
     local text = run "trial get/reused/arrival/vanish/held:sending#2/same/cl".stdout
     assert.truthy(text:gsub("\n +", " "):find "; but this was another race: ", text)
   end)

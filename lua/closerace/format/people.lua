@@ -33,7 +33,7 @@ local HOLLOW = "nothing is proven, for in no cell did the race take place"
 -- The command that gives the rights which a run lacked.
 local CURE = [[
              what is lacking can be given:
-               sudo setcap cap_net_admin,cap_net_raw+ep "$(command -v closerace)"
+             sudo setcap cap_net_admin,cap_net_raw+ep "$(command -v closerace)"
 ]]
 
 local function place(axis, name)
